@@ -1,0 +1,172 @@
+"""Feedback: checks who may judge what, keeps the verdict, and owes it to MLflow.
+
+One transaction writes the verdict and its outbox row, so "saved" is true once it returns. The same
+person, turn and name is one assessment, whose ID follows from them: saying it again changes it.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection
+
+from app import outbox
+from app.clock import Clock, now_ms
+from app.errors import Conflict, Forbidden, NotFound
+from app.store import feedback as store
+from app.store import turns
+from app.store.database import Database
+from app.store.feedback import FeedbackRow, FeedbackValue
+from app.store.turns import TurnRow
+
+USER_FEEDBACK = "user_feedback"
+
+_NAMESPACE = uuid.UUID("6f1c1f0e-6d1b-4a86-9a53-1d2b5d0f5c8e")
+
+State = Literal["saved", "recorded", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnKey:
+    """How a caller names a turn: by one of its two IDs."""
+
+    trace_id: str | None = None
+    client_request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A turn and what its owner currently says of it."""
+
+    trace_id: str
+    client_request_id: str
+    feedback: list[FeedbackRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """One value to keep under one name."""
+
+    name: str
+    value: Any
+    rationale: str | None = None
+    metadata: Mapping[str, str] | None = None
+    kind: Literal["feedback", "expectation"] = "feedback"
+
+
+class FeedbackDesk:
+    """Takes, changes, withdraws and shows feedback."""
+
+    def __init__(self, database: Database, clock: Clock = now_ms) -> None:
+        self._database = database
+        self._clock = clock
+
+    def record(self, user_id: str, key: TurnKey, opinions: list[Opinion]) -> Judged:
+        """Keep opinions of a turn, all or none; durable when this returns.
+
+        Raises `NotFound`, `Forbidden`, or `Conflict` while the turn is still running.
+        """
+
+        def work(connection: Connection) -> Judged:
+            turn = _own_turn(connection, user_id, key)
+            if turn.ending == "running":
+                raise Conflict(
+                    "This answer is not finished; it can be rated once it is.", code="turn_running"
+                )
+            for opinion in opinions:
+                self._keep(connection, turn, opinion)
+            return _judged(connection, turn)
+
+        return self._database.write(work)
+
+    def withdraw(self, user_id: str, key: TurnKey, name: str) -> Judged:
+        """Take an opinion back; taking back what was never said changes nothing."""
+
+        def work(connection: Connection) -> Judged:
+            turn = _own_turn(connection, user_id, key)
+            feedback_id = _feedback_id(turn, name)
+            now = self._clock()
+            revision = store.withdraw_feedback(connection, feedback_id, now)
+            if revision is not None:
+                payload = {"id": feedback_id, "revision": revision, "verdict": None}
+                outbox.put(connection, "feedback", turn.trace_id, payload, now)
+            return _judged(connection, turn)
+
+        return self._database.write(work)
+
+    def show(self, user_id: str, key: TurnKey) -> Judged:
+        """What the user currently says of a turn."""
+        return self._database.read(lambda c: _judged(c, _own_turn(c, user_id, key)))
+
+    def _keep(self, connection: Connection, turn: TurnRow, opinion: Opinion) -> None:
+        current = FeedbackValue(
+            id=_feedback_id(turn, opinion.name),
+            turn_id=turn.id,
+            user_id=turn.user_id,
+            name=opinion.name,
+            kind=opinion.kind,
+            source_type="HUMAN",
+            value=opinion.value,
+            rationale=opinion.rationale,
+            metadata=dict(opinion.metadata or {}),
+        )
+        previous = store.find_feedback(connection, current.id)
+        if previous is not None and _unchanged(previous, current):
+            return
+        now = self._clock()
+        revision = store.save_feedback(connection, current, now)
+        payload = {"id": current.id, "revision": revision, "verdict": _verdict(turn, current)}
+        outbox.put(connection, "feedback", turn.trace_id, payload, now)
+
+
+def state_of(row: FeedbackRow) -> State:
+    """`saved`: durable here. `recorded`: in MLflow. `refused`: MLflow will not take it."""
+    if row.recorded_revision >= row.revision:
+        return "recorded"
+    return "refused" if row.refused_reason else "saved"
+
+
+def _own_turn(connection: Connection, user_id: str, key: TurnKey) -> TurnRow:
+    turn = None
+    if key.trace_id:
+        turn = turns.find_turn_by_trace(connection, key.trace_id)
+        if turn is not None and turn.user_id != user_id:
+            raise Forbidden("This turn belongs to someone else.")
+    elif key.client_request_id:
+        turn = turns.find_turn(connection, user_id, key.client_request_id)
+    if turn is None:
+        raise NotFound("No turn of yours has this ID.", code="unknown_turn")
+    return turn
+
+
+def _judged(connection: Connection, turn: TurnRow) -> Judged:
+    return Judged(turn.trace_id, turn.client_request_id, store.feedback_of(connection, [turn.id]))
+
+
+def _feedback_id(turn: TurnRow, name: str) -> str:
+    return f"a-{uuid.uuid5(_NAMESPACE, f'{turn.trace_id}|{turn.user_id}|{name}')}"
+
+
+def _unchanged(previous: FeedbackRow, current: FeedbackValue) -> bool:
+    return (
+        not previous.withdrawn
+        # 0 == False and 1 == True in Python, but not to whoever reads the assessment.
+        and type(previous.value) is type(current.value)
+        and previous.value == current.value
+        and previous.rationale == current.rationale
+        and previous.metadata == current.metadata
+    )
+
+
+def _verdict(turn: TurnRow, current: FeedbackValue) -> dict[str, Any]:
+    verdict = asdict(current) | {
+        "assessment_id": current.id,
+        "trace_id": turn.trace_id,
+        "source_id": turn.user_id,
+        "metadata": current.metadata
+        | {"client_request_id": turn.client_request_id, "feedback_id": current.id},
+    }
+    for internal in ("id", "turn_id", "user_id"):
+        del verdict[internal]
+    return verdict

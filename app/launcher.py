@@ -1,0 +1,211 @@
+"""`make run`: starts the Procfile, waits until it answers, says where, and stops it all on Ctrl-C.
+
+`python -m app.launcher [PROCFILE]`. MLflow takes longest to start and the chat does not need it
+(answers wait in the outbox meanwhile), so the chat is announced as soon as it works.
+"""
+
+import http.client
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from honcho.environ import parse_procfile
+
+from app.embedded_endpoint import read_endpoint
+from app.errors import SettingsError
+from app.preflight import CannotStart, check_folder, check_port
+from app.settings import Settings, load_settings
+from app.supervisor import Ended, Supervisor
+
+ROOT = Path(__file__).resolve().parent.parent
+POLL_S = 0.1
+PROBE_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A process that something can be asked of: its name for people, and whether it answers."""
+
+    title: str
+    is_ready: Callable[[], bool]
+
+
+class Launcher:
+    """One run: from the checks to the last process's end."""
+
+    def __init__(self, settings: Settings, commands: Mapping[str, str], screen: TextIO) -> None:
+        self._settings = settings
+        self._commands = choose(settings, commands)
+        self._screen = screen
+        self._stopping = threading.Event()
+        self._began = time.monotonic()
+
+    def stop(self) -> None:
+        """End the run; safe in a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> int:
+        """Run until `stop()` (returns 0) or until a process ends by itself (returns 1).
+
+        Raises `CannotStart` when a port or the data folder is not as it must be.
+        """
+        self._check()
+        settings = self._settings
+        with Supervisor(settings.data_dir / "logs", self._environment(), self._screen) as processes:
+            self._say(f"Starting {', '.join(self._commands)}. Ctrl-C stops everything.")
+            self._say(f"Everything they print: {processes.log_path}")
+            for name, command in self._commands.items():
+                processes.start(name, command)
+            ended = self._watch(processes)
+            if ended is None:
+                self._say("Stopping ...")
+        if ended is None:
+            self._say("Stopped.")
+            return 0
+        self._say(explain(ended))
+        return 1
+
+    def _check(self) -> None:
+        settings = self._settings
+        check_folder(settings.data_dir)
+        if "web" in self._commands:
+            check_port(settings.host, settings.port, "PORT")
+        if "mlflow" in self._commands:
+            check_port("127.0.0.1", settings.mlflow_port, "MLFLOW_PORT")
+
+    def _environment(self) -> dict[str, str]:
+        settings = self._settings
+        return {
+            **os.environ,
+            # The commands of the virtual environment that this runs in, activated or not.
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PYTHONUNBUFFERED": "1",
+            "PORT": str(settings.port),
+            "MLFLOW_PORT": str(settings.mlflow_port),
+            "DATA_DIR": str(settings.data_dir),
+        }
+
+    def _watch(self, processes: Supervisor) -> Ended | None:
+        stages = self._stages()
+        chat_announced = False
+        while True:
+            if ended := processes.find_ended():
+                return ended
+            for name in [name for name, stage in stages.items() if stage.is_ready()]:
+                self._say(f"{stages.pop(name).title} is ready ({self._elapsed()})")
+            if not chat_announced and not stages.keys() & {"web", "model"}:
+                chat_announced = True
+                self._announce_chat(mlflow_is_starting="mlflow" in stages)
+            if chat_announced and not stages:
+                self._announce_all()
+                break
+            if self._stopping.wait(POLL_S):
+                return None
+        while not self._stopping.wait(POLL_S):
+            if ended := processes.find_ended():
+                return ended
+        return None
+
+    def _stages(self) -> dict[str, Stage]:
+        settings = self._settings
+        host = reachable(settings.host)
+        stages = {
+            "web": Stage("The web server", lambda: answers(host, settings.port, "/healthz")),
+            "model": Stage("The model", lambda: read_endpoint(settings.data_dir) is not None),
+            "mlflow": Stage("MLflow", self._mlflow_answers),
+        }
+        return {name: stage for name, stage in stages.items() if name in self._commands}
+
+    def _mlflow_answers(self) -> bool:
+        port = self._settings.mlflow_port
+        if not answers("127.0.0.1", port, "/health"):
+            return False
+        # Its first request that needs the database is slow: better this one than a person's.
+        return answers("127.0.0.1", port, "/api/2.0/mlflow/experiments/get?experiment_id=0")
+
+    def _announce_chat(self, *, mlflow_is_starting: bool) -> None:
+        if mlflow_is_starting and "web" in self._commands:
+            self._say(f"You can chat now: {self._chat_url()}")
+            self._say("MLflow is still starting; answers and verdicts reach it when it is up.")
+
+    def _announce_all(self) -> None:
+        rows = {"MLflow UI": self._settings.mlflow_link}
+        if "web" in self._commands:
+            chat = self._chat_url()
+            rows = {"Chat": chat, "Insights": f"{chat}/insights", **rows}
+        self._say(box([f"{name:<10} {url}" for name, url in rows.items()]))
+        self._say(f"Everything is up after {self._elapsed()}.")
+
+    def _chat_url(self) -> str:
+        return f"http://{reachable(self._settings.host)}:{self._settings.port}"
+
+    def _elapsed(self) -> str:
+        return f"{time.monotonic() - self._began:.1f} s"
+
+    def _say(self, text: str) -> None:
+        print(text, file=self._screen, flush=True)
+
+
+def choose(settings: Settings, commands: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what the settings have elsewhere: an MLflow server, a model or an agent."""
+    elsewhere = {
+        "mlflow": settings.mlflow_tracking_uri is not None,
+        "model": not settings.uses_embedded_model,
+    }
+    return {name: line for name, line in commands.items() if not elsewhere.get(name)}
+
+
+def answers(host: str, port: int, path: str) -> bool:
+    """Whether `path` answers 200 within two seconds."""
+    connection = http.client.HTTPConnection(host, port, timeout=PROBE_TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def reachable(host: str) -> str:
+    """The address to reach a server on this machine that listens on `host`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
+
+
+def explain(ended: Ended) -> str:
+    """Say which process ended, how, and what it said last."""
+    how = f"exit status {ended.status}" if ended.status >= 0 else signal.Signals(-ended.status).name
+    said = [f"  {line}" for line in ended.last_lines] or ["  (it printed nothing)"]
+    return "\n".join([f"{ended.name} ended ({how}), so everything was stopped. It said:", *said])
+
+
+def box(lines: list[str]) -> str:
+    """Draw a frame round `lines`."""
+    width = max(map(len, lines))
+    rule = "─" * (width + 2)
+    return "\n".join([f"╭{rule}╮", *(f"│ {line:<{width}} │" for line in lines), f"╰{rule}╯"])
+
+
+def main() -> None:
+    """Run the Procfile; exits with 0 when told to stop and with 1 when something failed."""
+    procfile = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else ROOT / "Procfile"
+    try:
+        settings = load_settings()
+        settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
+        launcher = Launcher(settings, parse_procfile(procfile.read_text()).processes, sys.stdout)
+        os.chdir(procfile.parent)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: launcher.stop())
+        raise SystemExit(launcher.run())
+    except (SettingsError, CannotStart) as error:
+        raise SystemExit(error.message) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,273 @@
+"""Asks the model: an OpenAI-compatible endpoint, or an agent of your own.
+
+The seam for your own chain is `Agent`: messages in, an iterator of text out. Inside, both kinds
+answer as a `Completion`, which can be cancelled from another thread.
+"""
+
+import importlib
+import logging
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypedDict, cast
+
+import httpx2
+import openai
+import orjson
+from openai.types.chat import ChatCompletionMessageParam
+
+from app.embedded_endpoint import read_endpoint
+from app.errors import ModelError, SettingsError
+from app.settings import Settings
+from app.tracing.spans import TokenUsage
+
+log = logging.getLogger(__name__)
+
+# The demonstration model can loop, so its answers are cut; other endpoints know their own limits.
+_EMBEDDED_OPTIONS = {"max_tokens": 512, "temperature": 0.2}
+_LONGEST_LINE = 1_000_000
+
+
+class Message(TypedDict):
+    """One message of the conversation, in OpenAI's shape."""
+
+    role: str
+    content: str
+
+
+class Agent(Protocol):
+    """Your own chain or agent: gets the conversation, yields pieces of the answer's text."""
+
+    def __call__(self, messages: Sequence[Message], /) -> Iterator[str]:
+        """Answer the last of `messages`, the oldest of which is the system prompt."""
+        ...
+
+
+class Completion(ABC):
+    """One answer in the making. Iterate it once; it raises `ModelError` when the model fails."""
+
+    model: str | None = None
+    finish_reason: str = "stop"
+    usage: TokenUsage | None = None
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[str]:
+        """Yield pieces of text as they arrive."""
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """End the iteration soon, from any thread, and release what it holds upstream."""
+
+
+class Model(Protocol):
+    """Starts completions; `connect` makes the one the settings name."""
+
+    def complete(self, messages: Sequence[Message], /) -> Completion:
+        """Prepare an answer to `messages`; nothing is sent until it is iterated."""
+        ...
+
+
+def connect(settings: Settings) -> Model:
+    """Return the model or agent that the settings name. Raises `SettingsError`."""
+    if settings.chat_agent:
+        return AgentModel(_load_agent(settings.chat_agent))
+    return EndpointModel(settings)
+
+
+class AgentModel:
+    """Completions by a function of your own (CHAT_AGENT)."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    def complete(self, messages: Sequence[Message]) -> Completion:
+        """Prepare a call of the agent."""
+        return _AgentCompletion(self._agent, messages)
+
+
+class _AgentCompletion(Completion):
+    def __init__(self, agent: Agent, messages: Sequence[Message]) -> None:
+        self._agent = agent
+        self._messages = messages
+        self._cancelled = False
+
+    def __iter__(self) -> Iterator[str]:
+        try:
+            pieces = self._agent(self._messages)
+            try:
+                for piece in pieces:
+                    if self._cancelled:
+                        return
+                    yield piece
+            finally:
+                # A generator's own `finally` runs now, in this thread, not when it is collected.
+                if close := getattr(pieces, "close", None):
+                    close()
+        except ModelError:
+            raise
+        except Exception as error:
+            raise ModelError("The agent failed to answer.", code="agent_failed") from error
+
+    def cancel(self) -> None:
+        self._cancelled = True
+
+
+class EndpointModel:
+    """Completions by an OpenAI-compatible endpoint (OPENAI_BASE_URL, or the built-in model)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._embedded_in: Path | None = settings.data_dir if settings.uses_embedded_model else None
+        self._model = settings.chat_model
+        self._client = openai.OpenAI(
+            base_url=settings.openai_base_url or "http://127.0.0.1",
+            api_key=settings.openai_api_key or "none",
+            # The SDK would wait between tries where nobody can stop it; people have a Retry button.
+            max_retries=0,
+            timeout=httpx2.Timeout(settings.chat_turn_timeout_s, connect=5.0),
+            http_client=openai.DefaultHttpxClient(
+                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100)
+            ),
+        )
+
+    def complete(self, messages: Sequence[Message]) -> Completion:
+        """Prepare a streamed chat completion. Raises `ModelError` when there is no endpoint."""
+        if self._embedded_in is None:
+            return _StreamedCompletion(self._client, self._model, messages, {})
+        endpoint = read_endpoint(self._embedded_in)
+        if endpoint is None:
+            raise ModelError(
+                "The built-in model is not running yet. Try again in a moment.",
+                code="model_unreachable",
+            )
+        client = self._client.with_options(base_url=endpoint.base_url, api_key=endpoint.api_key)
+        return _StreamedCompletion(client, endpoint.model, messages, _EMBEDDED_OPTIONS)
+
+
+class _StreamedCompletion(Completion):
+    def __init__(
+        self,
+        client: openai.OpenAI,
+        model: str,
+        messages: Sequence[Message],
+        options: dict[str, float],
+    ) -> None:
+        self.model: str = model
+        self._client = client
+        self._messages = messages
+        self._options = options
+        self._cancelled = False
+        self._socket: socket.socket | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        # The SDK's raw response keeps its authentication and errors but leaves the lines to us:
+        # its own chunk objects cost several times as much as everything else a token passes.
+        try:
+            with self._client.chat.completions.with_streaming_response.create(
+                model=self.model,
+                messages=cast(list[ChatCompletionMessageParam], list(self._messages)),
+                stream=True,
+                stream_options={"include_usage": True},
+                extra_body=self._options,
+            ) as response:
+                self._socket = _socket_of(response.http_response)
+                if not self._cancelled:
+                    yield from self._read(response.iter_bytes())
+        except (openai.APIError, httpx2.HTTPError, httpx2.StreamError, OSError) as error:
+            if not self._cancelled:
+                raise _explain(error) from error
+        finally:
+            self._socket = None
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        if (sock := self._socket) is not None:
+            try:
+                # Unlike close(), this wakes the thread that is blocked reading.
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                log.debug("the model's connection was already closed", exc_info=True)
+
+    def _read(self, chunks: Iterator[bytes]) -> Iterator[str]:
+        """Yield the text of each network read as one piece: what arrives together stays so."""
+        rest = b""
+        finished = False
+        for chunk in chunks:
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > _LONGEST_LINE:
+                raise ModelError("The model's answer could not be understood.")
+            text = ""
+            for line in lines:
+                if line.startswith(b"data:"):
+                    data = line[5:].strip()
+                    if data == b"[DONE]":
+                        finished = True
+                    else:
+                        text += self._take(data)
+            if text:
+                yield text
+            if self._cancelled:
+                return
+        if not finished and self._finish is None:
+            raise ModelError("The model stopped in the middle of its answer.", code="model_cut_off")
+
+    _finish: str | None = None
+
+    def _take(self, data: bytes) -> str:
+        try:
+            chunk: dict[str, Any] = orjson.loads(data)
+            if chunk.get("error"):
+                log.error("the model reported an error in its stream: %s", chunk["error"])
+                raise ModelError("The model reported an error in the middle of its answer.")
+            if usage := chunk.get("usage"):
+                self.usage = TokenUsage(usage["prompt_tokens"], usage["completion_tokens"])
+            choices = chunk.get("choices") or ()
+            text = ""
+            for choice in choices:
+                text += (choice.get("delta") or {}).get("content") or ""
+                if reason := choice.get("finish_reason"):
+                    self._finish = reason
+                    self.finish_reason = "length" if reason == "length" else "stop"
+            return text
+        except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+            raise ModelError("The model's answer could not be understood.") from error
+
+
+def _socket_of(response: httpx2.Response) -> socket.socket | None:
+    stream = response.extensions.get("network_stream")
+    return stream.get_extra_info("socket") if stream else None
+
+
+def _explain(error: Exception) -> ModelError:
+    match error:
+        case openai.AuthenticationError() | openai.PermissionDeniedError():
+            return ModelError(
+                "The model refused our key. The operator needs to check OPENAI_API_KEY.",
+                code="model_unauthorized",
+                retryable=False,
+            )
+        case openai.RateLimitError():
+            return ModelError(
+                "The model is busy. Try again in a moment.", code="model_rate_limited"
+            )
+        case openai.APITimeoutError() | httpx2.TimeoutException():
+            return ModelError("The model took too long to answer.", code="model_timeout")
+        case openai.APIConnectionError():
+            return ModelError("The model cannot be reached.", code="model_unreachable")
+        case openai.APIError():
+            return ModelError("The model failed to answer.")
+        case _:
+            return ModelError(
+                "The model stopped in the middle of its answer.", code="model_cut_off"
+            )
+
+
+def _load_agent(reference: str) -> Agent:
+    module_name, _, name = reference.partition(":")
+    try:
+        agent: Agent = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(f"CHAT_AGENT: expected package.module:name, {error}") from error
+    if not callable(agent):
+        raise SettingsError(f"CHAT_AGENT: expected a callable, got {type(agent).__name__}")
+    return agent

@@ -1,0 +1,162 @@
+"""The outbox: what is durable here and still owed to MLflow.
+
+A row is claimed under a lease by one relay at a time, delivered, and deleted. Rows of one trace
+leave in the order they came, so a trace precedes its feedback. What MLflow refuses becomes a dead
+letter that an operator can read and revive. Pattern: https://microservices.io/patterns/data/transactional-outbox.html
+"""
+
+import random
+import uuid
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection, delete, exists, func, insert, select, update
+
+from app.store.tables import outbox
+
+Kind = Literal["trace", "feedback"]
+
+# Longer than every request of one delivery may take, so that a lease never ends under a live one.
+LEASE_MS = 30_000
+MAX_BACKOFF_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A claimed row: deliver it, then `complete`, `postpone` or `bury` it."""
+
+    id: int
+    lease: str
+    trace_id: str
+    kind: Kind
+    payload: dict[str, Any]
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxStatus:
+    """How much is owed: rows waiting, the oldest one's age, and the dead letters."""
+
+    waiting: int
+    oldest_age_s: float
+    dead: int
+    last_error: str | None
+
+
+def put(
+    connection: Connection, kind: Kind, trace_id: str, payload: dict[str, Any], now: int
+) -> None:
+    """Owe a delivery, in the caller's transaction."""
+    connection.execute(
+        insert(outbox).values(
+            kind=kind,
+            trace_id=trace_id,
+            payload=payload,
+            attempts=0,
+            available_at=now,
+            created_at=now,
+        )
+    )
+
+
+def claim(connection: Connection, now: int) -> Parcel | None:
+    """Lease the oldest row that is due and has no earlier row of its trace before it."""
+    earlier = outbox.alias()
+    blocked = exists().where(
+        earlier.c.trace_id == outbox.c.trace_id,
+        earlier.c.id < outbox.c.id,
+        earlier.c.dead_reason.is_(None),
+    )
+    oldest = (
+        select(outbox.c.id)
+        .where(outbox.c.dead_reason.is_(None), outbox.c.available_at <= now, ~blocked)
+        .order_by(outbox.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    row = connection.execute(
+        update(outbox)
+        .where(outbox.c.id == oldest)
+        .values(
+            lease=uuid.uuid4().hex,
+            available_at=now + LEASE_MS,
+            attempts=outbox.c.attempts + 1,
+        )
+        .returning(outbox)
+    ).first()
+    if row is None:
+        return None
+    return Parcel(row.id, row.lease, row.trace_id, row.kind, row.payload, row.attempts)
+
+
+def complete(connection: Connection, parcel: Parcel) -> None:
+    """Forget a delivered row."""
+    connection.execute(delete(outbox).where(outbox.c.id == parcel.id))
+
+
+def postpone(connection: Connection, parcel: Parcel, reason: str, now: int) -> None:
+    """Try again later: exponential backoff from 0.5 s to a minute, with full jitter."""
+    ceiling = min(MAX_BACKOFF_MS, 500 * 2 ** min(parcel.attempts, 10))
+    connection.execute(
+        update(outbox)
+        .where(outbox.c.id == parcel.id, outbox.c.lease == parcel.lease)
+        .values(lease=None, available_at=now + random.randint(250, ceiling), last_error=reason)
+    )
+
+
+def bury(connection: Connection, parcel: Parcel, reason: str) -> None:
+    """Make a row a dead letter; `revive` brings it back."""
+    connection.execute(
+        update(outbox)
+        .where(outbox.c.id == parcel.id)
+        .values(lease=None, dead_reason=reason, last_error=reason)
+    )
+
+
+def hasten(connection: Connection, now: int) -> None:
+    """Make every postponed row due now."""
+    connection.execute(
+        update(outbox)
+        .where(outbox.c.lease.is_(None), outbox.c.dead_reason.is_(None))
+        .values(available_at=now)
+    )
+
+
+def revive(connection: Connection, now: int) -> int:
+    """Make every dead letter due again; returns how many there were."""
+    result = connection.execute(
+        update(outbox)
+        .where(outbox.c.dead_reason.is_not(None))
+        .values(dead_reason=None, available_at=now, attempts=0)
+    )
+    return result.rowcount
+
+
+def status(connection: Connection, now: int) -> OutboxStatus:
+    """Count what is owed."""
+    waiting, oldest = connection.execute(
+        select(func.count(), func.min(outbox.c.created_at)).where(outbox.c.dead_reason.is_(None))
+    ).one()
+    dead = connection.execute(
+        select(func.count()).where(outbox.c.dead_reason.is_not(None))
+    ).scalar_one()
+    last_error = connection.execute(
+        select(outbox.c.last_error)
+        .where(outbox.c.last_error.is_not(None))
+        .order_by(outbox.c.id.desc())
+        .limit(1)
+    ).scalar()
+    age = (now - oldest) / 1000 if oldest else 0.0
+    return OutboxStatus(waiting, max(age, 0.0), dead, last_error)
+
+
+def dead_letters(connection: Connection, limit: int = 50) -> list[tuple[int, str, str, str]]:
+    """The newest dead letters as (ID, kind, trace ID, reason)."""
+    rows = connection.execute(
+        select(outbox.c.id, outbox.c.kind, outbox.c.trace_id, outbox.c.dead_reason)
+        .where(outbox.c.dead_reason.is_not(None))
+        .order_by(outbox.c.id.desc())
+        .limit(limit)
+    )
+    return [(row.id, row.kind, row.trace_id, row.dead_reason) for row in rows]

@@ -1,0 +1,129 @@
+"""The relay: delivers what the outbox owes to MLflow (`python -m app.relay`).
+
+At least once, and idempotent, so once in effect. Any number of relays may run. While MLflow cannot
+be reached the relay waits with growing pauses; when it is back, everything waiting is due at once.
+"""
+
+import logging
+import random
+import signal
+import threading
+from typing import Any
+
+from sqlalchemy import Connection
+
+from app import outbox
+from app.clock import Clock, now_ms
+from app.errors import SettingsError, Unavailable
+from app.observability import configure_logging
+from app.outbox import Parcel
+from app.settings import load_settings
+from app.store import feedback as feedback_store
+from app.store import turns
+from app.store.database import Database
+from app.tracing.tracking import NotDelivered, TrackingServer, Verdict
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 0.25
+LONGEST_PAUSE_S = 5.0
+
+
+class Relay:
+    """Claims, delivers and completes outbox rows."""
+
+    def __init__(self, database: Database, tracking: TrackingServer, clock: Clock = now_ms) -> None:
+        self._database = database
+        self._tracking = tracking
+        self._clock = clock
+        self._failures_in_a_row = 0
+
+    def run(self, stopping: threading.Event) -> None:
+        """Deliver until `stopping` is set."""
+        while not stopping.is_set():
+            try:
+                pause_s = self.deliver_next()
+            except Unavailable:
+                pause_s = LONGEST_PAUSE_S
+            except Exception:
+                log.exception("the relay stumbled")
+                pause_s = LONGEST_PAUSE_S
+            stopping.wait(pause_s)
+
+    def deliver_next(self) -> float:
+        """Deliver one row if one is due; returns how long to wait before the next, in seconds."""
+        parcel = self._database.write(lambda c: outbox.claim(c, self._clock()))
+        if parcel is None:
+            return IDLE_S
+        try:
+            self._deliver(parcel)
+        except NotDelivered as error:
+            return self._give_back(parcel, error)
+        self._database.write(lambda c: self._complete(c, parcel))
+        return 0.0
+
+    def _deliver(self, parcel: Parcel) -> None:
+        if parcel.kind == "trace":
+            self._tracking.write_trace(parcel.payload["trace"])
+            return
+        payload = parcel.payload
+        row = self._database.read(lambda c: feedback_store.find_feedback(c, payload["id"]))
+        if row is not None and row.revision > payload["revision"]:
+            return  # A later row carries what has replaced this.
+        if payload["verdict"] is None:
+            self._tracking.withdraw(parcel.trace_id, payload["id"])
+        else:
+            self._tracking.write_verdict(Verdict(**payload["verdict"]))
+
+    def _complete(self, connection: Connection, parcel: Parcel) -> None:
+        payload: dict[str, Any] = parcel.payload
+        if parcel.kind == "trace":
+            turns.mark_trace_stored(connection, parcel.trace_id)
+        else:
+            feedback_store.mark_recorded(connection, payload["id"], payload["revision"])
+        outbox.complete(connection, parcel)
+        if self._failures_in_a_row:
+            outbox.hasten(connection, self._clock())
+            self._failures_in_a_row = 0
+            log.info("MLflow is back; everything waiting is due")
+
+    def _give_back(self, parcel: Parcel, error: NotDelivered) -> float:
+        now = self._clock()
+        if error.refused:
+            log.error("MLflow refused outbox row %s: %s", parcel.id, error)
+            self._database.write(lambda c: self._bury(c, parcel, str(error)))
+            return 0.0
+        log.warning("outbox row %s is postponed: %s", parcel.id, error)
+        self._database.write(lambda c: outbox.postpone(c, parcel, str(error), now))
+        if not error.unreachable:
+            return 0.0
+        self._failures_in_a_row += 1
+        ceiling = min(LONGEST_PAUSE_S, 0.25 * 2.0**self._failures_in_a_row)
+        return ceiling * random.uniform(0.5, 1)
+
+    def _bury(self, connection: Connection, parcel: Parcel, reason: str) -> None:
+        outbox.bury(connection, parcel, reason)
+        if parcel.kind == "feedback":
+            payload = parcel.payload
+            feedback_store.mark_refused(connection, payload["id"], payload["revision"], reason)
+
+
+def main() -> None:
+    """Run a relay until SIGTERM or SIGINT."""
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        raise SystemExit(error.message) from None
+    configure_logging()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    database = Database(settings.database)
+    database.migrate()
+    tracking = TrackingServer(settings.tracking_uri, settings.mlflow_experiment_name)
+    log.info("relaying to %s", settings.tracking_uri)
+    Relay(database, tracking).run(stopping)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""Every setting of the app: read from the environment and `.env`, checked once, then frozen.
+
+Nothing else reads the environment. `python -m app.settings` prints the `.env.example`
+that documents each variable; a test keeps the two and the README's table in step.
+"""
+
+import re
+import secrets
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.errors import SettingsError
+
+EMBEDDED_MODEL = "SmolLM2-135M-Instruct"
+
+WordList = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """The app's configuration; field names in upper case are the environment variables."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        str_strip_whitespace=True,
+    )
+
+    host: str = Field("127.0.0.1", description="Address the web server listens on.")
+    port: int = Field(8000, ge=1, le=65535, description="Port of the web server.")
+    web_concurrency: PositiveInt = Field(
+        1, le=64, description="gunicorn workers. One gevent worker holds thousands of sockets."
+    )
+    app_environment: Literal["development", "production"] = Field(
+        "development", description="`production` requires SECRET_KEY; tagged on every trace."
+    )
+    app_version: str = Field(
+        "0.1.0", max_length=100, description="Tagged on every trace, so that releases compare."
+    )
+    secret_key: str | None = Field(
+        None,
+        min_length=16,
+        description="Signs the identity cookie. Generated into DATA_DIR when unset in development.",
+    )
+    data_dir: Path = Field(
+        Path("data"), description="Folder of the SQLite databases, the generated key and the logs."
+    )
+    database_url: str | None = Field(
+        None, description="The app database; `postgresql://…`. Unset: SQLite in DATA_DIR."
+    )
+    mlflow_tracking_uri: str | None = Field(
+        None, description="A tracking server of yours. Unset: `make run` starts one on MLFLOW_PORT."
+    )
+    mlflow_port: int = Field(
+        5001, ge=1, le=65535, description="Port of the MLflow server that `make run` starts."
+    )
+    mlflow_experiment_name: str = Field(
+        "thumbprint",
+        min_length=1,
+        max_length=250,
+        description="Experiment that gets the traces.",
+    )
+    mlflow_ui_url: str | None = Field(
+        None, description="Where people open MLflow, for links. Unset: the tracking server."
+    )
+    openai_base_url: str | None = Field(
+        None, description="Any OpenAI-compatible endpoint. Unset: the built-in demonstration model."
+    )
+    openai_api_key: str | None = Field(
+        None, description="Key for OPENAI_BASE_URL, when it wants one."
+    )
+    chat_model: str = Field(EMBEDDED_MODEL, description="Model name sent to the endpoint.")
+    chat_agent: str | None = Field(
+        None,
+        pattern=r"^[\w.]+:\w+$",
+        description="`package.module:name` of your own chain or agent, used instead of the endpoint.",
+    )
+    chat_system_prompt: str = Field(
+        "You are a helpful assistant. Answer briefly and clearly.",
+        description="First message of every request to the model.",
+    )
+    chat_max_message_chars: PositiveInt = Field(
+        8000, le=1_000_000, description="Longest message a person may send, in characters."
+    )
+    chat_turn_timeout_s: float = Field(
+        120.0, gt=0, le=3600, description="Longest a turn may take, silence included, in seconds."
+    )
+    chat_history_turns: int = Field(
+        12, ge=0, le=200, description="Earlier turns of the conversation sent to the model."
+    )
+    allowed_origins: WordList = Field(
+        (), description="Further origins allowed to open sockets and post, comma-separated."
+    )
+    identity_header: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9-]+$",
+        description="Header with the user's name, set by a trusted proxy (`X-Forwarded-Email`).",
+    )
+    rate_limit_messages: str = Field(
+        "30/minute", description="Messages one person may send, as `30/minute`."
+    )
+    rate_limit_feedback: str = Field(
+        "120/minute", description="Verdicts one person may give, as `120/minute`."
+    )
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split_words(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(word.strip() for word in value.split(",") if word.strip())
+        return value
+
+    @field_validator("rate_limit_messages", "rate_limit_feedback")
+    @classmethod
+    def _check_rate(cls, value: str) -> str:
+        if not re.fullmatch(r"[1-9]\d*/(second|minute|hour|day)", value):
+            raise ValueError("expected a rate such as 30/minute")
+        return value
+
+    @field_validator("mlflow_tracking_uri", "mlflow_ui_url", "openai_base_url")
+    @classmethod
+    def _check_url(cls, value: str | None) -> str | None:
+        if value and value != "databricks" and not value.startswith(("http://", "https://")):
+            raise ValueError("expected an http:// or https:// address")
+        return value.rstrip("/") if value else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database(cls, value: str | None) -> str | None:
+        if value is None or value.startswith("sqlite:///"):
+            return value
+        scheme, separator, rest = value.partition("://")
+        if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
+            raise ValueError("expected postgresql://… or sqlite:///…")
+        return f"postgresql+psycopg://{rest}"
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.app_environment == "production" and not self.secret_key:
+            raise ValueError("SECRET_KEY: required when APP_ENVIRONMENT=production, got nothing")
+        if self.web_concurrency > 1:
+            raise ValueError(
+                "WEB_CONCURRENCY: the turn log lives in the worker's memory, so expected 1, "
+                f"got {self.web_concurrency}"
+            )
+        return self
+
+    @property
+    def uses_embedded_model(self) -> bool:
+        """Whether answers come from the built-in demonstration model."""
+        return self.openai_base_url is None and self.chat_agent is None
+
+    @property
+    def tracking_uri(self) -> str:
+        """The MLflow tracking server that receives traces and assessments."""
+        return self.mlflow_tracking_uri or f"http://127.0.0.1:{self.mlflow_port}"
+
+    @property
+    def mlflow_link(self) -> str:
+        """Where people open the MLflow UI."""
+        return self.mlflow_ui_url or self.tracking_uri
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy URL of the app database."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'thumbprint.db'}"
+
+    def signing_key(self) -> str:
+        """SECRET_KEY, or the key generated into DATA_DIR on first use (mode 0600)."""
+        if self.secret_key:
+            return self.secret_key
+        path = self.data_dir / "secret_key"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600, exist_ok=False)
+        except FileExistsError:
+            return path.read_text().strip()
+        path.write_text(key := secrets.token_urlsafe(48))
+        return key
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read and check the settings.
+
+    Returns the frozen settings; `overrides` win over the environment (tests use them).
+    Raises `SettingsError` with one line for each wrong value: what was expected, what came.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            name = ".".join(str(part) for part in problem["loc"]).upper()
+            message = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{name}: {message}, got {problem['input']!r}" if name else message)
+        raise SettingsError("\n".join(lines)) from None
+
+
+def render_example() -> str:
+    """Return the text of `.env.example`: every setting, its meaning and its default."""
+    lines = ["# Settings of Thumbprint. Copy to `.env` and uncomment what you change.", ""]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        shown = ",".join(default) if isinstance(default, tuple) else default
+        lines += [
+            f"# {field.description}",
+            f"# {name.upper()}={'' if shown is None else shown}",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(render_example(), end="")

@@ -1,0 +1,77 @@
+"""Reads and writes conversations as a whole, for the person they belong to."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, select, update
+
+from app.store.feedback import FeedbackRow, feedback_of
+from app.store.tables import conversations, turns
+from app.store.turns import TurnRow
+
+# More than anyone scrolls through; keeps one answer bounded.
+MOST_LISTED = 500
+
+ConversationRow = Row[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation, its turns in the order asked, and the feedback on them."""
+
+    row: ConversationRow
+    turns: list[TurnRow]
+    feedback: list[FeedbackRow]
+
+
+def list_conversations(connection: Connection, user_id: str) -> list[ConversationRow]:
+    """The user's conversations, the most recently used first."""
+    query = (
+        select(conversations)
+        .where(conversations.c.user_id == user_id)
+        .order_by(conversations.c.updated_at.desc(), conversations.c.id)
+        .limit(MOST_LISTED)
+    )
+    return list(connection.execute(query))
+
+
+def load_conversation(
+    connection: Connection, user_id: str, conversation_id: str
+) -> Conversation | None:
+    """One conversation of the user's, or None."""
+    row = connection.execute(select(conversations).where(*_own(user_id, conversation_id))).first()
+    if row is None:
+        return None
+    query = (
+        select(turns)
+        .where(turns.c.conversation_id == conversation_id)
+        .order_by(turns.c.created_at, turns.c.id)
+    )
+    found = list(connection.execute(query))
+    return Conversation(row, found, feedback_of(connection, [turn.id for turn in found]))
+
+
+def rename_conversation(
+    connection: Connection, user_id: str, conversation_id: str, title: str
+) -> ConversationRow | None:
+    """Give a conversation a new title; its row, or None when it is not the user's."""
+    return connection.execute(
+        update(conversations)
+        .where(*_own(user_id, conversation_id))
+        .values(title=title)
+        .returning(conversations)
+    ).first()
+
+
+def delete_conversation(connection: Connection, user_id: str, conversation_id: str) -> int | None:
+    """Delete a conversation with its turns and feedback; how many traces it had, or None."""
+    own = _own(user_id, conversation_id)
+    traces = connection.execute(
+        select(func.count()).where(turns.c.conversation_id == conversation_id)
+    ).scalar_one()
+    gone = connection.execute(delete(conversations).where(*own).returning(conversations.c.id))
+    return traces if gone.first() else None
+
+
+def _own(user_id: str, conversation_id: str):  # type: ignore[no-untyped-def]
+    return (conversations.c.id == conversation_id, conversations.c.user_id == user_id)

@@ -1,0 +1,129 @@
+"""Opens the app database and runs transactions on it: SQLite in WAL mode, or PostgreSQL.
+
+A transaction is a function that takes a connection. Under gevent, SQLite work runs in one native
+thread, because a lock wait there would freeze every stream of the worker.
+"""
+
+import fcntl
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import gevent.monkey
+import gevent.threadpool
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from app.errors import Unavailable
+
+Result = TypeVar("Result")
+Work = Callable[[Connection], Result]
+
+log = logging.getLogger(__name__)
+
+_MIGRATION_LOCK = 7368277  # any number that nothing else locks in this PostgreSQL database
+
+
+class Database:
+    """The app database of one process."""
+
+    def __init__(self, url: str) -> None:
+        """`url` is an SQLAlchemy URL; see `Settings.database`. Opens no connection yet."""
+        self.url = url
+        self._sqlite_path = make_url(url).database if url.startswith("sqlite") else None
+        self._engine = _sqlite_engine(url) if self._sqlite_path else _postgresql_engine(url)
+        self._native_thread = (
+            gevent.threadpool.ThreadPool(1)
+            if self._sqlite_path and gevent.monkey.is_module_patched("threading")
+            else None
+        )
+
+    def read(self, work: Work[Result]) -> Result:
+        """Run `work` in a transaction that changes nothing."""
+        return self._run(work, writes=False)
+
+    def write(self, work: Work[Result]) -> Result:
+        """Run `work` in a transaction; when this returns, its changes survive a crash.
+
+        Raises `Unavailable` when the database cannot be reached or is locked: nothing is written.
+        """
+        return self._run(work, writes=True)
+
+    def migrate(self) -> None:
+        """Bring the schema up to date; safe when several processes start at once."""
+        config = Config()
+        config.set_main_option("script_location", "app:store/migrations")
+        with self._one_migration_at_a_time(), self._engine.connect() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    def _run(self, work: Work[Result], *, writes: bool) -> Result:
+        if self._native_thread:
+            result: Result = self._native_thread.apply(self._transact, (work, writes))
+            return result
+        return self._transact(work, writes)
+
+    def _transact(self, work: Work[Result], writes: bool) -> Result:
+        try:
+            engine = self._engine.execution_options(thumbprint_writes=writes)
+            with engine.begin() as connection:
+                return work(connection)
+        except DBAPIError as error:
+            if isinstance(error.orig, _engine_errors(self._engine)):
+                log.exception("the app database failed")
+                raise Unavailable("The app database cannot be reached right now.") from error
+            raise
+
+    @contextmanager
+    def _one_migration_at_a_time(self) -> Iterator[None]:
+        if self._sqlite_path:
+            folder = Path(self._sqlite_path).parent
+            folder.mkdir(parents=True, exist_ok=True)
+            with (folder / "migration.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        else:
+            with self._engine.connect() as connection:
+                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+                yield
+
+
+def _engine_errors(engine: Engine) -> tuple[type[Exception], ...]:
+    dbapi = engine.dialect.loaded_dbapi
+    return (dbapi.OperationalError, dbapi.InterfaceError)
+
+
+def _postgresql_engine(url: str) -> Engine:
+    # pre_ping: a connection that died with a restarted server is replaced, not handed out.
+    return create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True)
+
+
+def _sqlite_engine(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection, _record):  # type: ignore[no-untyped-def]
+        # SQLAlchemy's recipe: the driver must not begin transactions on its own.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        # FULL: what was committed survives a power cut, which is what "saved" says.
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA busy_timeout=5000")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A writer takes the lock at once: upgrading a read lock fails instead of waiting.
+        writes = connection.get_execution_options().get("thumbprint_writes", True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

@@ -1,0 +1,114 @@
+"""Reads and writes feedback rows: one per turn, name and source, holding the current value."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from app.store.tables import feedback
+
+FeedbackRow = Row[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackValue:
+    """What one person (or the app itself) says of one turn under one name."""
+
+    id: str
+    turn_id: str
+    user_id: str
+    name: str
+    kind: Literal["feedback", "expectation"]
+    source_type: Literal["HUMAN", "CODE"]
+    value: Any
+    rationale: str | None
+    metadata: dict[str, str]
+
+
+def find_feedback(connection: Connection, feedback_id: str) -> FeedbackRow | None:
+    """The row with that ID, withdrawn or not."""
+    return connection.execute(select(feedback).where(feedback.c.id == feedback_id)).first()
+
+
+def feedback_of(connection: Connection, turn_ids: Iterable[str]) -> list[FeedbackRow]:
+    """The feedback of these turns, without what was withdrawn, oldest first."""
+    query = (
+        select(feedback)
+        .where(feedback.c.turn_id.in_(list(turn_ids)), ~feedback.c.withdrawn)
+        .order_by(feedback.c.created_at, feedback.c.id)
+    )
+    return list(connection.execute(query))
+
+
+def save_feedback(connection: Connection, current: FeedbackValue, now: int) -> int:
+    """Make this the current value; returns its revision, which counts the changes."""
+    row = connection.execute(
+        update(feedback)
+        .where(feedback.c.id == current.id)
+        .values(
+            value=current.value,
+            rationale=current.rationale,
+            metadata=current.metadata,
+            withdrawn=False,
+            refused_reason=None,
+            revision=feedback.c.revision + 1,
+            updated_at=now,
+        )
+        .returning(feedback.c.revision)
+    ).first()
+    if row is not None:
+        return int(row.revision)
+    connection.execute(
+        insert(feedback).values(
+            id=current.id,
+            turn_id=current.turn_id,
+            user_id=current.user_id,
+            name=current.name,
+            kind=current.kind,
+            source_type=current.source_type,
+            value=current.value,
+            rationale=current.rationale,
+            metadata=current.metadata,
+            withdrawn=False,
+            revision=1,
+            recorded_revision=0,
+            created_at=now,
+            updated_at=now,
+        )
+    )
+    return 1
+
+
+def withdraw_feedback(connection: Connection, feedback_id: str, now: int) -> int | None:
+    """Mark a value as withdrawn; returns its new revision, or None when there was no value."""
+    row = connection.execute(
+        update(feedback)
+        .where(feedback.c.id == feedback_id, ~feedback.c.withdrawn)
+        .values(
+            withdrawn=True,
+            refused_reason=None,
+            revision=feedback.c.revision + 1,
+            updated_at=now,
+        )
+        .returning(feedback.c.revision)
+    ).first()
+    return int(row.revision) if row else None
+
+
+def mark_recorded(connection: Connection, feedback_id: str, revision: int) -> None:
+    """Note that MLflow holds this revision."""
+    connection.execute(
+        update(feedback)
+        .where(feedback.c.id == feedback_id, feedback.c.recorded_revision < revision)
+        .values(recorded_revision=revision)
+    )
+
+
+def mark_refused(connection: Connection, feedback_id: str, revision: int, reason: str) -> None:
+    """Note that MLflow refused this revision, unless it has been changed since."""
+    connection.execute(
+        update(feedback)
+        .where(feedback.c.id == feedback_id, feedback.c.revision == revision)
+        .values(refused_reason=reason)
+    )

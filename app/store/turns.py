@@ -1,0 +1,197 @@
+"""Reads and writes turns and the conversations they belong to.
+
+Every function takes an open connection, so that callers decide what belongs in one transaction.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, exists, func, insert, select, update
+
+from app.protocol import Ending, TraceState
+from app.store.tables import conversations, turns
+
+TITLE_CHARS = 80
+
+# A row of the turns table; columns are its attributes.
+TurnRow = Row[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NewTurn:
+    """A turn about to run."""
+
+    user_id: str
+    client_request_id: str
+    question: str
+    conversation_id: str | None
+    replaces: str | None
+    trace_id: str
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnd:
+    """How a turn ended; becomes the row's final state."""
+
+    turn_id: str
+    ending: Ending
+    answer: str
+    html: str
+    trace_state: TraceState
+    finish_reason: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    error_retryable: bool | None = None
+    first_token_at: int | None = None
+
+
+def _insert_conversation(connection: Connection, turn: NewTurn) -> str:
+    title = " ".join(turn.question.split())
+    if len(title) > TITLE_CHARS:
+        title = title[: TITLE_CHARS - 1].rstrip() + "…"
+    conversation_id = uuid.uuid4().hex
+    connection.execute(
+        insert(conversations).values(
+            id=conversation_id,
+            user_id=turn.user_id,
+            title=title,
+            created_at=turn.now,
+            updated_at=turn.now,
+        )
+    )
+    return conversation_id
+
+
+def owns_conversation(connection: Connection, user_id: str, conversation_id: str) -> bool:
+    """Whether the conversation exists and is this user's."""
+    query = select(conversations.c.id).where(
+        conversations.c.id == conversation_id, conversations.c.user_id == user_id
+    )
+    return connection.execute(query).first() is not None
+
+
+def insert_turn(connection: Connection, turn: NewTurn) -> TurnRow:
+    """Insert a running turn, and its conversation when it has none yet; returns its row.
+
+    Raises SQLAlchemy's IntegrityError when the user already has that client request ID.
+    """
+    conversation_id = turn.conversation_id or _insert_conversation(connection, turn)
+    row = connection.execute(
+        insert(turns)
+        .values(
+            id=uuid.uuid4().hex,
+            conversation_id=conversation_id,
+            user_id=turn.user_id,
+            client_request_id=turn.client_request_id,
+            replaces=turn.replaces,
+            question=turn.question,
+            answer="",
+            ending="running",
+            trace_id=turn.trace_id,
+            created_at=turn.now,
+            heartbeat_at=turn.now,
+        )
+        .returning(turns)
+    ).one()
+    connection.execute(
+        update(conversations)
+        .where(conversations.c.id == conversation_id)
+        .values(updated_at=turn.now)
+    )
+    return row
+
+
+def find_turn(connection: Connection, user_id: str, client_request_id: str) -> TurnRow | None:
+    """The user's turn with that client request ID."""
+    query = select(turns).where(
+        turns.c.user_id == user_id, turns.c.client_request_id == client_request_id
+    )
+    return connection.execute(query).first()
+
+
+def find_turn_by_trace(connection: Connection, trace_id: str) -> TurnRow | None:
+    """The turn with that trace ID, whoever's it is: the caller checks `user_id`."""
+    return connection.execute(select(turns).where(turns.c.trace_id == trace_id)).first()
+
+
+def history_of(
+    connection: Connection, conversation_id: str, before: str | None, limit: int
+) -> list[TurnRow]:
+    """The latest turns that have an answer, oldest first, without replaced ones; at most `limit`.
+
+    `before` is the client request ID of a turn asked again: it, its other versions and what
+    followed are left out. The window moves in steps of half the limit, because a model answers a
+    follow-up faster while the beginning of its prompt stays the same.
+    """
+    newer = turns.alias()
+    replaced = exists().where(
+        newer.c.conversation_id == turns.c.conversation_id,
+        newer.c.replaces == turns.c.client_request_id,
+    )
+    wanted = [turns.c.conversation_id == conversation_id, turns.c.answer != "", ~replaced]
+    if before:
+        first = _first_version(connection, conversation_id, before)
+        wanted.append(turns.c.created_at < first.created_at)
+    total = connection.execute(select(func.count()).select_from(turns).where(*wanted)).scalar_one()
+    step = max(1, limit // 2)
+    skipped = -(-max(0, total - limit) // step) * step
+    query = select(turns).where(*wanted).order_by(turns.c.created_at, turns.c.id)
+    return list(connection.execute(query.offset(skipped).limit(limit)))
+
+
+def _first_version(connection: Connection, conversation_id: str, client_request_id: str) -> TurnRow:
+    while True:
+        query = select(turns).where(
+            turns.c.conversation_id == conversation_id,
+            turns.c.client_request_id == client_request_id,
+        )
+        row = connection.execute(query).one()
+        if row.replaces is None:
+            return row
+        client_request_id = row.replaces
+
+
+def finish_turn(connection: Connection, end: TurnEnd, now: int) -> bool:
+    """Give a running turn its final state; false when it has ended already."""
+    result = connection.execute(
+        update(turns)
+        .where(turns.c.id == end.turn_id, turns.c.ending == "running")
+        .values(
+            ending=end.ending,
+            answer=end.answer,
+            html=end.html,
+            trace_state=end.trace_state,
+            finish_reason=end.finish_reason,
+            error_code=end.error_code,
+            error_message=end.error_message,
+            error_retryable=end.error_retryable,
+            first_token_at=end.first_token_at,
+            ended_at=now,
+        )
+    )
+    return result.rowcount == 1
+
+
+def mark_trace_stored(connection: Connection, trace_id: str) -> None:
+    """Note that MLflow holds the turn's trace."""
+    connection.execute(
+        update(turns).where(turns.c.trace_id == trace_id).values(trace_state="stored")
+    )
+
+
+def save_progress(connection: Connection, answers: Mapping[str, str], now: int) -> None:
+    """Note that these turns are alive, and how far their answers have come."""
+    connection.execute(
+        update(turns)
+        .where(turns.c.id == bindparam("turn_id"), turns.c.ending == "running")
+        .values(answer=bindparam("so_far"), heartbeat_at=now),
+        [{"turn_id": turn_id, "so_far": answer} for turn_id, answer in answers.items()],
+    )
+
+
+def running_turns(connection: Connection) -> list[TurnRow]:
+    """Every turn that is running according to the database, in whichever process."""
+    return list(connection.execute(select(turns).where(turns.c.ending == "running")))

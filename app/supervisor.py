@@ -1,0 +1,130 @@
+"""Runs the Procfile's processes: starts them, keeps what they say, notices an end, stops all.
+
+honcho reads the Procfile and labels the lines; its own Manager is not used because its processes
+outlive a killed launcher and it does not say which of them ended first.
+"""
+
+import datetime
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self, TextIO
+
+from honcho.printer import Message, Printer
+
+COLOURS = ("36", "33", "32", "35")
+TROUBLE = re.compile(rb"\b(WARNING|ERROR|CRITICAL)\b|^Traceback|^\w+(\.\w+)*Error\b")
+KEPT_LINES = 20
+STOP_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A process that ended by itself: its name, exit status, and its last lines."""
+
+    name: str
+    status: int
+    last_lines: tuple[str, ...]
+
+
+class Supervisor:
+    """The running processes. As a context manager it leaves none behind."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], screen: TextIO) -> None:
+        """Processes run in the current folder; `folder` receives `run.log` with all they print.
+
+        Lines that look like trouble go to `screen` too.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self.log_path = folder / "run.log"
+        self._log = self.log_path.open("w", encoding="utf-8")
+        self._environment = dict(environment)
+        self._printers = (Printer(self._log, width=6), Printer(screen, width=6))
+        self._printing = threading.Lock()
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._readers: dict[str, threading.Thread] = {}
+        self._last_lines: dict[str, deque[str]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+        self._log.close()
+
+    def start(self, name: str, command: str) -> None:
+        """Start `command` in a shell and in a process group of its own."""
+        process = subprocess.Popen(
+            [*_until_we_end(), "sh", "-c", command],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        assert process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
+        self._processes[name] = process
+        self._last_lines[name] = deque(maxlen=KEPT_LINES)
+        colour = COLOURS[len(self._readers) % len(COLOURS)]
+        arguments = (name, colour, process.stdout)
+        self._readers[name] = threading.Thread(target=self._read, args=arguments, daemon=True)
+        self._readers[name].start()
+
+    def find_ended(self) -> Ended | None:
+        """The first process found to have ended, or None while all run."""
+        for name, process in self._processes.items():
+            if (status := process.poll()) is not None:
+                self._readers[name].join(timeout=1)
+                return Ended(name, status, tuple(self._last_lines[name]))
+        return None
+
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Ask every process to end, and kill what still runs after `timeout_s`."""
+        self._signal_all(signal.SIGTERM)
+        deadline = time.monotonic() + timeout_s
+        try:
+            for process in self._processes.values():
+                process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            pass
+        self._signal_all(signal.SIGKILL)
+        for process in self._processes.values():
+            process.wait()
+        for reader in self._readers.values():
+            reader.join(timeout=1)
+
+    def _signal_all(self, number: int) -> None:
+        for process in self._processes.values():
+            try:
+                os.killpg(process.pid, number)
+            except ProcessLookupError:
+                continue
+
+    def _read(self, name: str, colour: str, output: IO[bytes]) -> None:
+        for line in output:
+            self._last_lines[name].append(line.decode(errors="replace").rstrip())
+            moment = datetime.datetime.now().astimezone()
+            message = Message("line", line, moment, name, colour)
+            with self._printing:
+                for printer in self._printers if TROUBLE.search(line) else self._printers[:1]:
+                    printer.write(message)
+        output.close()
+
+
+def _until_we_end() -> list[str]:
+    """What to put before a command so that it ends even when the launcher is killed (Linux)."""
+    return ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []

@@ -1,0 +1,194 @@
+"""Records one turn as MLflow spans and hands back the finished trace as JSON.
+
+The spans are made by hand and detached (`start_span_no_context`): a `with` block across a
+generator leaks its span into whoever consumes it. They pass through MLflow's own pipeline, which
+adds token usage, cost and previews, as far as the exporter, where ours keeps the trace instead
+of sending it. See https://mlflow.org/docs/latest/genai/tracing/app-instrumentation/manual-tracing/
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+import mlflow
+from mlflow.entities import LiveSpan, SpanEvent, SpanStatusCode, SpanType, Trace
+from mlflow.tracing.constant import SpanAttributeKey, TraceMetadataKey
+from mlflow.tracing.processor.mlflow_v3 import MlflowV3SpanProcessor
+from mlflow.tracing.provider import provider, safe_set_span_in_context
+from mlflow.tracing.trace_manager import InMemoryTraceManager
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+
+from app.protocol import Ending
+
+# A span needs an experiment before the tracking server was ever reached; the delivery puts the
+# real one in its place.
+UNRESOLVED_EXPERIMENT = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Tokens the model counted for one turn."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+def _in_memory() -> InMemoryTraceManager:
+    manager: InMemoryTraceManager = InMemoryTraceManager.get_instance()  # type: ignore[no-untyped-call]
+    return manager
+
+
+class _FinishedTraces(SpanExporter):
+    """Keeps each finished trace until its turn takes it."""
+
+    def __init__(self) -> None:
+        self._traces: dict[str, Trace] = {}
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        for span in spans:
+            if span.parent is None and span.context:
+                popped = _in_memory().pop_trace(span.context.trace_id)
+                if popped is not None:
+                    self._traces[popped.trace.info.trace_id] = popped.trace
+        return SpanExportResult.SUCCESS
+
+    def take(self, trace_id: str) -> Trace:
+        return self._traces.pop(trace_id)
+
+
+class _TraceIds(RandomIdGenerator):
+    """Random trace IDs, except where one is given: a lost trace is written under its own ID."""
+
+    given: ContextVar[int | None] = ContextVar("given_trace_id", default=None)
+
+    def generate_trace_id(self) -> int:
+        return self.given.get() or super().generate_trace_id()
+
+
+class Recorder:
+    """Starts the trace of each turn. One per process, made before the first turn."""
+
+    def __init__(self, tags: Mapping[str, str]) -> None:
+        """`tags` are set on every trace (app version, environment)."""
+        # More turns may run at once than MLflow's default buffer of 1,000 holds, and a turn may
+        # outlive its default hour; an evicted trace would be lost without a word.
+        os.environ.setdefault("MLFLOW_TRACE_BUFFER_MAX_SIZE", "100000")
+        os.environ.setdefault("MLFLOW_TRACE_BUFFER_TTL_SECONDS", "86400")
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        self._tags = dict(tags)
+        self._finished = _FinishedTraces()
+        self._tracers = TracerProvider(id_generator=_TraceIds())
+        self._tracers.add_span_processor(
+            MlflowV3SpanProcessor(self._finished, export_metrics=False)
+        )
+
+    def start_turn(self) -> "TurnTrace":
+        """Start the root span `chat_turn`; its trace ID is known from here on."""
+        if provider.get() is not self._tracers:
+            # At first, and whenever an agent called `mlflow.set_experiment` or the like.
+            provider.set(self._tracers)
+            provider.once.do_once(lambda: None)
+        root = mlflow.start_span_no_context(
+            "chat_turn", span_type=SpanType.CHAIN, experiment_id=UNRESOLVED_EXPERIMENT
+        )
+        return TurnTrace(root, self._finished, dict(self._tags))
+
+    def restart_turn(self, trace_id: str) -> "TurnTrace":
+        """Start the root span anew under the ID of a trace that died with its process."""
+        token = _TraceIds.given.set(int(trace_id.removeprefix("tr-"), 16))
+        try:
+            return self.start_turn()
+        finally:
+            _TraceIds.given.reset(token)
+
+
+@dataclass(slots=True)
+class TurnTrace:
+    """The trace of one running turn. `end` is called exactly once."""
+
+    root: LiveSpan
+    _finished: _FinishedTraces
+    _tags: dict[str, str]
+    _metadata: dict[str, str] = field(default_factory=dict)
+    _client_request_id: str = ""
+    _llm: LiveSpan | None = None
+
+    @property
+    def trace_id(self) -> str:
+        """MLflow's trace ID, `tr-` and 32 hexadecimal digits."""
+        return self.root.trace_id
+
+    def describe(
+        self,
+        client_request_id: str,
+        user_id: str,
+        conversation_id: str,
+        messages: Sequence[Mapping[str, object]],
+    ) -> None:
+        """Say whose turn this is and what the model is asked."""
+        self._client_request_id = client_request_id
+        self._metadata[TraceMetadataKey.TRACE_USER] = user_id
+        self._metadata[TraceMetadataKey.TRACE_SESSION] = conversation_id
+        self.root.set_inputs({"messages": list(messages)})
+
+    def discard(self) -> None:
+        """Forget a turn that did not come to be."""
+        self.root.end()
+        self._finished.take(self.trace_id)
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Nest spans that an agent makes in this thread under ours."""
+        with safe_set_span_in_context(self.root):
+            yield
+
+    def start_llm(self, model: str, messages: Sequence[Mapping[str, object]]) -> None:
+        """Start the child span of the model call."""
+        self._llm = mlflow.start_span_no_context(
+            "chat_completion",
+            span_type=SpanType.CHAT_MODEL,
+            parent_span=self.root,
+            inputs={"model": model, "messages": list(messages)},
+            attributes={SpanAttributeKey.MODEL: model, SpanAttributeKey.MODEL_PROVIDER: "openai"},
+        )
+
+    def end(
+        self,
+        ending: Ending,
+        answer: str,
+        *,
+        usage: TokenUsage | None = None,
+        error: Exception | None = None,
+    ) -> str:
+        """End every span and return the whole trace as JSON, ready for `TrackingServer.write`.
+
+        `ending` becomes the tag `thumbprint.ending`; `error` sets status ERROR and is recorded
+        as the exception event.
+        """
+        status = SpanStatusCode.ERROR if error else SpanStatusCode.OK
+        for span in filter(None, (self._llm, self.root)):
+            if error:
+                span.add_event(SpanEvent.from_exception(error))
+        if self._llm:
+            if usage:
+                self._llm.set_attribute(
+                    SpanAttributeKey.CHAT_USAGE,
+                    {
+                        "input_tokens": usage.input_tokens,
+                        "output_tokens": usage.output_tokens,
+                        "total_tokens": usage.input_tokens + usage.output_tokens,
+                    },
+                )
+            self._llm.end(outputs={"role": "assistant", "content": answer}, status=status)
+        self.root.end(outputs=answer, status=status)
+        trace = self._finished.take(self.trace_id)
+        trace.info.client_request_id = self._client_request_id
+        trace.info.trace_metadata.update(self._metadata)
+        trace.info.tags.update(self._tags, **{"thumbprint.ending": ending})
+        # A span that the agent left open has no end and cannot be stored.
+        trace.data.spans = [span for span in trace.data.spans if span.end_time_ns]
+        return str(trace.to_json())

@@ -1,0 +1,172 @@
+"""Writes traces and assessments to the MLflow tracking server; every write says if it was kept.
+
+All writes are idempotent, so the outbox may repeat them: a trace is written under its own ID, and
+an assessment under an ID derived from who judged what, so that a change of mind updates the one
+assessment instead of adding a second.
+See https://mlflow.org/docs/latest/genai/assessments/feedback/
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mlflow.entities import Assessment, AssessmentSource, Expectation, Feedback, Trace
+from mlflow.entities.trace_location import TraceLocation
+from mlflow.exceptions import MlflowException, RestException
+from mlflow.tracing.client import TracingClient
+
+_FINALIZED = "mlflow.trace.infoFinalized"
+
+
+class NotDelivered(Exception):
+    """The tracking server did not keep a write.
+
+    `refused`: it answered and said no, so repeating the same write would be in vain.
+    `unreachable`: it did not answer at all, so other writes fare no better now.
+    """
+
+    def __init__(self, reason: str, *, refused: bool = False, unreachable: bool = False) -> None:
+        super().__init__(reason[:2000])
+        self.refused = refused
+        self.unreachable = unreachable
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One assessment as it should stand on its trace."""
+
+    assessment_id: str
+    trace_id: str
+    kind: Literal["feedback", "expectation"]
+    name: str
+    value: Any
+    source_type: Literal["HUMAN", "CODE"]
+    source_id: str
+    rationale: str | None
+    metadata: dict[str, str]
+
+
+class TrackingServer:
+    """A tracking server and the experiment in it that receives our traces."""
+
+    def __init__(self, uri: str, experiment_name: str, timeout_s: int = 5) -> None:
+        """Nothing is sent before the first write. `timeout_s` bounds each request."""
+        os.environ.update(
+            MLFLOW_HTTP_REQUEST_TIMEOUT=str(timeout_s),
+            MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
+            MLFLOW_ASYNC_TRACE_LOGGING_RETRY_TIMEOUT=str(timeout_s),
+            MLFLOW_DISABLE_TELEMETRY="true",
+        )
+        self._experiment_name = experiment_name
+        self._experiment_id: str | None = None
+        self._resolving = threading.Lock()
+        self._client = TracingClient(uri)
+
+    def experiment_id(self) -> str:
+        """ID of the experiment, created if nobody has yet. Raises `NotDelivered`."""
+        with self._resolving:
+            if self._experiment_id is None:
+                try:
+                    self._experiment_id = self._find_or_create_experiment()
+                except Exception as error:
+                    # Says nothing about the item being delivered, so never a refusal of it.
+                    raise NotDelivered(f"experiment: {error}", unreachable=True) from error
+            return self._experiment_id
+
+    def _find_or_create_experiment(self) -> str:
+        store = self._client.store
+        known = store.get_experiment_by_name(self._experiment_name)
+        if known is None:
+            try:
+                return str(store.create_experiment(self._experiment_name))
+            except MlflowException:
+                # Another process may have created it since we looked.
+                known = store.get_experiment_by_name(self._experiment_name)
+                if known is None:
+                    raise
+        return str(known.experiment_id)
+
+    def write_trace(self, payload: str) -> None:
+        """Write a trace from its JSON (`TurnTrace.end`); returns once it is stored for good.
+
+        Raises `NotDelivered`. Writing the same trace again changes nothing.
+        """
+        experiment_id = self.experiment_id()
+        trace = Trace.from_json(payload)
+        trace.info.trace_location = TraceLocation.from_experiment_id(experiment_id)
+        with _explained():
+            stored = self._client.start_trace(trace.info)
+            self._client.log_spans(experiment_id, trace.data.spans)
+        if stored.trace_metadata.get(_FINALIZED) != "true":
+            raise NotDelivered("the server kept the trace unfinished")
+
+    def write_verdict(self, verdict: Verdict) -> None:
+        """Make `verdict` the one current value of its assessment. Raises `NotDelivered`."""
+        assessment = _as_assessment(verdict)
+        with _explained():
+            try:
+                self._update(assessment)
+            except MlflowException as error:
+                if _status(error) != 404:
+                    raise
+                try:
+                    self._client.log_assessment(verdict.trace_id, assessment)
+                except MlflowException as second:
+                    if _status(second) == 404:
+                        raise
+                    # Another relay created it since we looked; a real refusal fails again here.
+                    self._update(assessment)
+
+    def withdraw(self, trace_id: str, assessment_id: str) -> None:
+        """Remove an assessment; removing one that is not there is fine. Raises `NotDelivered`."""
+        with _explained():
+            self._client.delete_assessment(trace_id, assessment_id)
+
+    def _update(self, assessment: Assessment) -> None:
+        # MLflow keeps the old rationale when given none; an empty one clears it.
+        self._client.store.update_assessment(
+            trace_id=assessment.trace_id,
+            assessment_id=assessment.assessment_id,
+            expectation=assessment.expectation,
+            feedback=assessment.feedback,
+            rationale=assessment.rationale or "",
+            metadata=assessment.metadata,
+        )
+
+
+def _as_assessment(verdict: Verdict) -> Assessment:
+    source = AssessmentSource(source_type=verdict.source_type, source_id=verdict.source_id)
+    kind = Feedback if verdict.kind == "feedback" else Expectation
+    assessment = kind(
+        name=verdict.name,
+        value=verdict.value,
+        source=source,
+        trace_id=verdict.trace_id,
+        metadata=verdict.metadata,
+    )
+    assessment.rationale = verdict.rationale
+    assessment.assessment_id = verdict.assessment_id
+    return assessment
+
+
+def _status(error: MlflowException) -> int:
+    return int(error.get_http_status_code())  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn whatever MLflow's client raises into `NotDelivered`.
+
+    A 4xx answer is a refusal, except those that pass with time or with better credentials.
+    """
+    try:
+        yield
+    except RestException as error:
+        status = _status(error)
+        refused = 400 <= status < 500 and status not in (401, 403, 408, 429)
+        raise NotDelivered(f"{status}: {error.message}", refused=refused) from error
+    except Exception as error:
+        raise NotDelivered(f"{type(error).__name__}: {error}", unreachable=True) from error

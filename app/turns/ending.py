@@ -1,0 +1,158 @@
+"""Ends a turn: makes its trace and its final state safe, and only then says so.
+
+The trace goes to MLflow at once when that is quick, and otherwise into the outbox, in the same
+transaction that ends the turn. So whatever the last frame says is already true.
+"""
+
+import logging
+import threading
+
+from sqlalchemy import Connection
+
+from app import outbox
+from app.clock import Clock
+from app.errors import Conflict, ModelError
+from app.protocol import Ending, TraceState, done_frame, error_frame
+from app.rendering import render
+from app.store import turns as store
+from app.store.database import Database
+from app.store.turns import TurnEnd, TurnRow
+from app.tracing.spans import TurnTrace
+from app.tracing.tracking import NotDelivered, TrackingServer
+from app.turns.running import RunningTurn
+
+log = logging.getLogger(__name__)
+
+# Leaves half a second for the transaction: `done` follows the last token within 2 s.
+STORE_DEADLINE_S = 1.5
+
+
+class TurnEnder:
+    """Ends turns, whether they completed, failed or were ended early."""
+
+    def __init__(self, database: Database, tracking: TrackingServer, clock: Clock) -> None:
+        self._database = database
+        self._tracking = tracking
+        self._clock = clock
+
+    def end(self, turn: RunningTurn, ending: Ending, error: ModelError | None = None) -> None:
+        """End a turn that the caller has closed, and write its last frame."""
+        ref, trace_id = turn.ref, turn.trace.trace_id
+        try:
+            end = self._make_safe(turn, ending, error)
+        except Exception:
+            log.exception("the ending of turn %s could not be saved", ref.turn_id)
+            turn.write_frame(
+                lambda seq: error_frame(
+                    "not_saved",
+                    "This answer could not be saved; it will be missing after a reload.",
+                    True,
+                    client_request_id=ref.client_request_id,
+                    seq=seq,
+                ),
+                ends_turn=True,
+            )
+        else:
+            turn.write_frame(
+                lambda seq: last_frame(end, ref.client_request_id, trace_id, seq), ends_turn=True
+            )
+
+    def end_abandoned(self, row: TurnRow, trace: TurnTrace) -> None:
+        """End a turn whose process died, with the text it had saved; the relay writes its trace."""
+        error = ModelError(
+            "The server was interrupted in the middle of this answer.", code="interrupted"
+        )
+        trace.describe(
+            row.client_request_id,
+            row.user_id,
+            row.conversation_id,
+            [{"role": "user", "content": row.question}],
+        )
+        payload = trace.end("interrupted", row.answer, error=error)
+        end = TurnEnd(
+            turn_id=row.id,
+            ending="interrupted",
+            answer=row.answer,
+            html=render(row.answer),
+            trace_state="queued",
+            error_code=error.code,
+            error_message=error.message,
+            error_retryable=True,
+        )
+        self._database.write(lambda c: self._save(c, end, row.trace_id, payload))
+
+    def _make_safe(self, turn: RunningTurn, ending: Ending, error: ModelError | None) -> TurnEnd:
+        completion = turn.completion
+        if completion and ending != "complete":
+            completion.cancel()
+        answer = turn.answer()
+        payload = turn.trace.end(
+            ending, answer, usage=completion.usage if completion else None, error=error
+        )
+        html = render(answer)
+        end = TurnEnd(
+            turn_id=turn.ref.turn_id,
+            ending=ending,
+            answer=answer,
+            html=html,
+            trace_state=self._store_trace(payload),
+            finish_reason=None if error else _finish_reason(turn, ending),
+            error_code=error.code if error else None,
+            error_message=error.message if error else None,
+            error_retryable=error.retryable if error else None,
+            first_token_at=turn.first_token_at,
+        )
+        self._database.write(lambda c: self._save(c, end, turn.trace.trace_id, payload))
+        return end
+
+    def _save(self, connection: Connection, end: TurnEnd, trace_id: str, payload: str) -> None:
+        now = self._clock()
+        if not store.finish_turn(connection, end, now):
+            raise Conflict("This turn was ended by another process.")
+        if end.trace_state == "queued":
+            outbox.put(connection, "trace", trace_id, {"trace": payload}, now)
+
+    def _store_trace(self, payload: str) -> TraceState:
+        stored, answered = threading.Event(), threading.Event()
+
+        def write() -> None:
+            try:
+                self._tracking.write_trace(payload)
+                stored.set()
+            except NotDelivered as error:
+                log.warning("a trace goes to the outbox: %s", error)
+            finally:
+                answered.set()
+
+        # A write that outlasts the deadline may still succeed; the relay's changes nothing then.
+        threading.Thread(target=write, name="store-trace", daemon=True).start()
+        answered.wait(STORE_DEADLINE_S)
+        return "stored" if stored.is_set() else "queued"
+
+
+def _finish_reason(turn: RunningTurn, ending: Ending) -> str:
+    if ending == "stopped":
+        return "stopped"
+    return turn.completion.finish_reason if turn.completion else "stop"
+
+
+def last_frame(end: TurnEnd | TurnRow, client_request_id: str, trace_id: str, seq: int) -> str:
+    """The terminal frame of an ended turn: `done`, or `error` when it failed."""
+    if end.error_code is None:
+        return done_frame(
+            client_request_id,
+            seq,
+            trace_id,
+            end.trace_state,
+            end.finish_reason or "stop",
+            end.html or "",
+        )
+    return error_frame(
+        end.error_code,
+        end.error_message or "",
+        bool(end.error_retryable),
+        client_request_id=client_request_id,
+        seq=seq,
+        trace_id=trace_id,
+        trace_state=end.trace_state,
+    )

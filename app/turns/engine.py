@@ -1,0 +1,252 @@
+"""Starts turns, finds them again, and stops them.
+
+A turn runs in a thread of its own (a greenlet under gunicorn), apart from whoever reads it: a
+dropped socket never ends an answer, and a message sent twice never asks the model twice.
+"""
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from app.clock import Clock, now_ms
+from app.errors import BadRequest, Conflict, ModelError, NotFound, Unavailable
+from app.llm import Message, Model
+from app.protocol import Ask, Ending, start_frame, token_frame
+from app.store import turns as store
+from app.store.database import Database
+from app.store.turns import NewTurn, TurnRow
+from app.tracing.spans import Recorder
+from app.turn_log import Flusher, TurnLog, TurnWriter
+from app.turns.ending import TurnEnder, last_frame
+from app.turns.running import RunningTurn, TurnRef
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnLimits:
+    """What bounds a turn: the system prompt, the context it gets, and its time in seconds."""
+
+    system_prompt: str
+    history_turns: int
+    timeout_s: float
+
+
+class TurnEngine:
+    """Runs the turns of one process."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        model: Model,
+        recorder: Recorder,
+        ender: TurnEnder,
+        turn_log: TurnLog,
+        limits: TurnLimits,
+        clock: Clock = now_ms,
+    ) -> None:
+        self.turn_log = turn_log
+        self.running: dict[str, RunningTurn] = {}
+        self._database = database
+        self._model = model
+        self._recorder = recorder
+        self._ender = ender
+        self._flusher = Flusher(turn_log)
+        self._limits = limits
+        self._clock = clock
+        self._draining = False
+
+    def ask(self, user_id: str, ask: Ask) -> TurnRef:
+        """Start a turn, or find the one that this client request ID started already.
+
+        Raises `NotFound` for a conversation or replaced turn that is not the user's, `Conflict`
+        when the ID was used for another message, `Unavailable` while shutting down.
+        """
+        client_request_id = ask.client_request_id or f"req-{uuid.uuid4().hex}"
+        existing, conversation_id, history = self._database.read(
+            lambda c: self._look_up(c, user_id, client_request_id, ask)
+        )
+        if existing is not None:
+            if (existing.question, existing.replaces) != (ask.content, ask.replaces):
+                raise Conflict("This client request ID was used for another message.")
+            return self._readable(existing, -1)
+        if self._draining:
+            raise Unavailable(
+                "The server is restarting. Try again in a moment.", code="shutting_down"
+            )
+        trace = self._recorder.start_turn()
+        turn = NewTurn(
+            user_id=user_id,
+            client_request_id=client_request_id,
+            question=ask.content,
+            conversation_id=conversation_id,
+            replaces=ask.replaces,
+            trace_id=trace.trace_id,
+            now=self._clock(),
+        )
+        try:
+            row = self._database.write(lambda c: store.insert_turn(c, turn))
+        except Exception as error:
+            trace.discard()
+            if isinstance(error, IntegrityError):
+                # The same message came twice at once and the other copy was faster.
+                return self.ask(user_id, ask)
+            raise
+        messages = self._messages(history, ask.content)
+        trace.describe(client_request_id, user_id, row.conversation_id, messages)
+        ref = TurnRef(row.id, client_request_id, row.conversation_id)
+        self.turn_log.create(ref.turn_id)
+        running = RunningTurn(
+            ref,
+            trace,
+            TurnWriter(self._flusher, ref.turn_id, client_request_id),
+            deadline=turn.now + int(self._limits.timeout_s * 1000),
+            clock=self._clock,
+        )
+        self.running[ref.turn_id] = running
+        running.write_frame(lambda _: start_frame(client_request_id, ref.conversation_id))
+        _spawn(lambda: self._run(running, messages))
+        return ref
+
+    def find(self, user_id: str, client_request_id: str) -> TurnRow:
+        """The user's turn with that client request ID. Raises `NotFound`."""
+        row = self._database.read(lambda c: store.find_turn(c, user_id, client_request_id))
+        if row is None:
+            raise NotFound("No turn of yours has this client request ID.", code="unknown_turn")
+        return row
+
+    def resume(self, user_id: str, client_request_id: str, after_seq: int) -> TurnRef:
+        """Find a turn whose frames after `after_seq` are to be read.
+
+        Raises `NotFound` for an unknown turn or one whose frames are gone, `BadRequest` for an
+        `after_seq` past its last frame, `Unavailable` while another process is running it.
+        """
+        return self._readable(self.find(user_id, client_request_id), after_seq)
+
+    def stop(self, user_id: str, client_request_id: str) -> None:
+        """End a running turn now; one that has ended stays as it is. Raises `NotFound`."""
+        row = self.find(user_id, client_request_id)
+        if turn := self.running.get(row.id):
+            self.end_early(turn, "stopped")
+
+    def end_early(self, turn: RunningTurn, ending: Ending, error: ModelError | None = None) -> None:
+        """End a running turn from outside its thread; returns at once."""
+        if turn.close():
+            _spawn(lambda: self._end(turn, ending, error))
+
+    def end_overdue(self) -> None:
+        """End the running turns that have passed their deadline."""
+        now = self._clock()
+        for turn in list(self.running.values()):
+            if now > turn.deadline:
+                self.end_early(
+                    turn,
+                    "failed",
+                    ModelError("The model took too long to answer.", code="model_timeout"),
+                )
+
+    def refuse_new_turns(self) -> None:
+        """From now on `ask` raises `Unavailable`; running turns go on."""
+        self._draining = True
+
+    def wait_until_idle(self, timeout_s: float) -> None:
+        """Return when no turn is running, or after `timeout_s`."""
+        give_up_at = time.monotonic() + timeout_s
+        while self.running and time.monotonic() < give_up_at:
+            time.sleep(0.05)
+
+    def _readable(self, row: TurnRow, after_seq: int) -> TurnRef:
+        found = self.turn_log.read(row.id, after_seq)
+        if found is None:
+            if row.ending == "running":
+                raise Unavailable(
+                    "This answer is in the hands of another process. Try again in a moment.",
+                    code="turn_elsewhere",
+                )
+            if after_seq >= 0:
+                raise NotFound("The frames of this turn are gone.", code="turn_expired")
+            self._restore(row)
+        elif found == ([], True):
+            raise BadRequest(f"Expected an `after_seq` before the turn's end, got {after_seq}.")
+        return TurnRef(row.id, row.client_request_id, row.conversation_id)
+
+    def _restore(self, row: TurnRow) -> None:
+        """Put the frames of an ended turn back into the log, its text as one token frame."""
+        ask_id = row.client_request_id
+        frames = [start_frame(ask_id, row.conversation_id)]
+        if row.answer:
+            frames.append(token_frame(ask_id, 1, row.answer))
+        frames.append(last_frame(row, ask_id, row.trace_id, len(frames)))
+        self.turn_log.create(row.id)
+        self.turn_log.append(row.id, frames, ended=True)
+
+    def _look_up(
+        self, connection: Connection, user_id: str, client_request_id: str, ask: Ask
+    ) -> tuple[TurnRow | None, str | None, list[TurnRow]]:
+        """The turn if it exists already, the conversation it belongs to, and the context."""
+        if existing := store.find_turn(connection, user_id, client_request_id):
+            return existing, existing.conversation_id, []
+        conversation_id = ask.conversation_id
+        if ask.replaces:
+            replaced = store.find_turn(connection, user_id, ask.replaces)
+            if replaced is None or conversation_id not in (None, replaced.conversation_id):
+                raise NotFound("No turn of yours here has the ID to replace.", code="unknown_turn")
+            if replaced.ending == "running":
+                raise Conflict("That turn is still running; stop it first.", code="turn_running")
+            conversation_id = replaced.conversation_id
+        if conversation_id is None:
+            return None, None, []
+        if not store.owns_conversation(connection, user_id, conversation_id):
+            raise NotFound("No conversation of yours has this ID.", code="unknown_conversation")
+        history = store.history_of(
+            connection, conversation_id, ask.replaces, self._limits.history_turns
+        )
+        return None, conversation_id, history
+
+    def _messages(self, history: list[TurnRow], question: str) -> list[Message]:
+        messages = [Message(role="system", content=self._limits.system_prompt)]
+        for turn in history:
+            messages.append(Message(role="user", content=turn.question))
+            messages.append(Message(role="assistant", content=turn.answer))
+        messages.append(Message(role="user", content=question))
+        return messages
+
+    def _run(self, turn: RunningTurn, messages: list[Message]) -> None:
+        try:
+            turn.completion = completion = self._model.complete(messages)
+            if completion.model:
+                turn.trace.start_llm(completion.model, messages)
+            with turn.trace.active():
+                for piece in completion:
+                    if not turn.add(piece):
+                        break
+        except ModelError as error:
+            log.warning("turn %s failed", turn.ref.turn_id, exc_info=True)
+            ending: Ending = "failed"
+            failure: ModelError | None = error
+        except Exception as error:
+            log.exception("turn %s failed", turn.ref.turn_id)
+            ending = "failed"
+            failure = ModelError("Something went wrong on our side.", code="internal")
+            failure.__cause__ = error
+        else:
+            ending, failure = "complete", None
+        if turn.close():
+            self._end(turn, ending, failure)
+
+    def _end(self, turn: RunningTurn, ending: Ending, error: ModelError | None) -> None:
+        try:
+            self._ender.end(turn, ending, error)
+        finally:
+            self.running.pop(turn.ref.turn_id, None)
+
+
+def _spawn(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, daemon=True).start()

@@ -1,0 +1,1 @@
+"""The web layer: sockets, HTTP routes and the page. Thin adapters over the engine below."""

@@ -1,0 +1,112 @@
+"""Writes WebSocket frames whole, in order, and without letting a slow reader hold up the others.
+
+simple-websocket ignores how much `send()` wrote and takes no lock, so under load its frames tear
+(https://github.com/miguelgrinberg/simple-websocket/issues/45). Here one lock guards the socket and
+every byte passes through it: our frames are tried without waiting, and what a full socket buffer
+leaves over is finished in a thread of that reader's own.
+"""
+
+import logging
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+# Supplies the bytes to send next, or b"" when there is nothing.
+Source = Callable[[], bytes]
+
+# A peer that takes no bytes for this long is gone, whatever its keep-alives say.
+DEAD_PEER_MS = 30_000
+
+
+def encode_text(text: str) -> bytes:
+    """Return the unfragmented, unmasked WebSocket text frame (RFC 6455, section 5.2)."""
+    payload = text.encode()
+    size = len(payload)
+    if size < 126:
+        return bytes((0x81, size)) + payload
+    if size < 65536:
+        return struct.pack("!BBH", 0x81, 126, size) + payload
+    return struct.pack("!BBQ", 0x81, 127, size) + payload
+
+
+class FrameWriter:
+    """The one writer of one socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        # gevent's sockets wait when full; the plain one beneath says so instead.
+        self._plain: Any = getattr(sock, "_sock", sock)
+        self._lock = threading.Lock()
+        self._due: dict[Source, None] = {}
+        if hasattr(socket, "TCP_USER_TIMEOUT") and sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
+
+    def send(self, data: bytes) -> int:
+        """Send bytes whole, waiting for room. Raises OSError when the peer is gone."""
+        with self._lock:
+            self._socket.sendall(data)
+        self._send_due()
+        return len(data)
+
+    def offer(self, source: Source) -> None:
+        """Send what `source` supplies, now if there is room, else as soon as there is."""
+        self._due[source] = None
+        self._send_due()
+
+    def _send_due(self) -> None:
+        # Whoever holds the lock comes back here after releasing it, so nothing due is forgotten.
+        while self._due and self._lock.acquire(blocking=False):
+            rest = b""
+            try:
+                rest = self._try_to_send()
+            except OSError:
+                self._due.clear()  # The reading side notices the dead peer and cleans up.
+            finally:
+                if not rest:
+                    self._lock.release()
+            if rest:
+                threading.Thread(target=self._finish, args=(rest,), daemon=True).start()
+                return
+
+    def _try_to_send(self) -> bytes:
+        """Send until nothing is due or the socket is full; returns what is left of a frame."""
+        while data := self._take():
+            try:
+                sent = self._plain.send(data, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return data
+            if sent < len(data):
+                return data[sent:]
+        return b""
+
+    def _finish(self, rest: bytes) -> None:
+        """Send the rest of a frame, waiting as long as it takes, then let go of the lock."""
+        try:
+            self._socket.sendall(rest)
+        except OSError:
+            self._due.clear()
+        finally:
+            self._lock.release()
+        self._send_due()
+
+    def _take(self) -> bytes:
+        taken = b""
+        while self._due and not taken:
+            source, _ = self._due.popitem()
+            taken = source()
+        return taken
+
+
+class WholeWriteSocket:
+    """The socket as simple-websocket sees it: reads as ever, writes through the frame writer."""
+
+    def __init__(self, sock: socket.socket, writer: FrameWriter) -> None:
+        self._socket = sock
+        self.send = writer.send
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)

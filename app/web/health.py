@@ -1,0 +1,40 @@
+"""Says whether the app is alive and what it depends on can be reached."""
+
+from flask import Blueprint, Response, jsonify
+from sqlalchemy import text
+
+from app.errors import Unavailable
+from app.tracing.tracking import NotDelivered
+from app.web.services import services
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/healthz")
+def healthz() -> Response:
+    """Alive: the process answers."""
+    return jsonify(status="alive")
+
+
+@blueprint.get("/readyz")
+def readyz() -> tuple[Response, int]:
+    """Ready: the app database answers. MLflow is named too, but the chat works without it."""
+    checks = {"database": _database(), "mlflow": _mlflow()}
+    ready = checks["database"] == "ok"
+    return jsonify(status="ready" if ready else "unavailable", checks=checks), 200 if ready else 503
+
+
+def _database() -> str:
+    try:
+        services().database.read(lambda c: c.execute(text("SELECT 1")).scalar())
+    except Unavailable as error:
+        return error.message
+    return "ok"
+
+
+def _mlflow() -> str:
+    try:
+        services().tracking.experiment_id()
+    except NotDelivered:
+        return "unreachable; traces and feedback wait in the outbox"
+    return "ok"

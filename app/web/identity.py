@@ -1,0 +1,94 @@
+"""Who is asking: a signed cookie of our own, or the name a trusted proxy puts in a header.
+
+Every response to a newcomer sets the cookie. A socket is refused before the upgrade without an
+identity (401) or from a foreign origin (403), and so is every foreign request that changes things.
+"""
+
+import uuid
+from datetime import timedelta
+from typing import cast
+from urllib.parse import urlsplit
+
+from flask import Flask, g, request, session
+from flask.sessions import SecureCookieSessionInterface
+
+from app.errors import BadRequest, Forbidden, ThumbprintError, Unauthenticated
+from app.settings import Settings
+
+_CHANGES = {"POST", "PUT", "PATCH", "DELETE"}
+# Browsers keep no cookie longer than this.
+_COOKIE_LIFETIME = timedelta(days=400)
+
+
+class _Sessions(SecureCookieSessionInterface):
+    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002  (Flask's signature)
+        """Mark the cookie Secure whenever the request came over TLS."""
+        return request.is_secure
+
+
+class UnsupportedMediaType(ThumbprintError):
+    """The body of a change is not JSON; browsers let foreign pages send the other types."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Identify the user of every request before its route runs."""
+    app.session_interface = _Sessions()
+    app.config.update(
+        SECRET_KEY=settings.signing_key(),
+        SESSION_COOKIE_NAME="thumbprint",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_REFRESH_EACH_REQUEST=False,
+        PERMANENT_SESSION_LIFETIME=_COOKIE_LIFETIME,
+    )
+
+    @app.before_request
+    def identify() -> None:
+        socket = request.headers.get("Upgrade", "").lower() == "websocket"
+        if socket or request.method in _CHANGES:
+            _check_origin(settings)
+        if request.method in _CHANGES and request.content_length:
+            _check_content_type()
+        if settings.identity_header:
+            g.user_id = _named_by_proxy(settings.identity_header)
+        else:
+            g.user_id = _named_by_cookie(may_be_new=not socket)
+
+
+def current_user() -> str:
+    """The user ID of the request being handled."""
+    return cast(str, g.user_id)
+
+
+def _named_by_proxy(header: str) -> str:
+    name = request.headers.get(header, "").strip()
+    if not name or len(name) > 250 or not name.isprintable():
+        raise Unauthenticated(f"Expected the proxy to name the user in {header}.")
+    return name
+
+
+def _named_by_cookie(*, may_be_new: bool) -> str:
+    if "user" not in session:
+        if not may_be_new:
+            raise Unauthenticated("Expected the identity cookie; load the page first.")
+        session.permanent = True
+        session["user"] = f"u-{uuid.uuid4().hex}"
+    return cast(str, session["user"])
+
+
+def _check_origin(settings: Settings) -> None:
+    origin = request.headers.get("Origin")
+    if origin is None or origin in settings.allowed_origins:
+        return  # Browsers always send it; programs have no cookies to be abused.
+    if urlsplit(origin).netloc != request.host:
+        raise Forbidden(f"Expected a request from {request.host}.", code="foreign_origin")
+
+
+def _check_content_type() -> None:
+    if not request.is_json:
+        raise UnsupportedMediaType("Expected Content-Type: application/json.")
+    if request.get_json(silent=True) is None:
+        raise BadRequest("Expected a JSON object, got invalid JSON.", code="invalid_json")

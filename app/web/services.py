@@ -1,0 +1,41 @@
+"""What the routes of one app work with, and how they get at it."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import Flask, current_app
+
+from app.feedback import FeedbackDesk
+from app.settings import Settings
+from app.store.database import Database
+from app.tracing.tracking import TrackingServer
+from app.turns.engine import TurnEngine
+from app.turns.watch import TurnWatch
+from app.web.limits import RateLimiter
+from app.web.open_sockets import OpenSockets
+
+_KEY = "thumbprint"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of one running app."""
+
+    settings: Settings
+    database: Database
+    engine: TurnEngine
+    watch: TurnWatch
+    feedback: FeedbackDesk
+    tracking: TrackingServer
+    limiter: RateLimiter
+    sockets: OpenSockets
+
+
+def install(app: Flask, services: Services) -> None:
+    """Make the services available to the app's routes."""
+    app.extensions[_KEY] = services
+
+
+def services() -> Services:
+    """The services of the app that handles the current request."""
+    return cast(Services, current_app.extensions[_KEY])

@@ -1,0 +1,182 @@
+"""The WebSocket `/ws/chat`: client frames in, the frames of any number of turns out.
+
+The socket only reads turn logs. Dropping it ends nothing; only a `stop` frame ends a turn early.
+"""
+
+import logging
+from collections.abc import Callable
+
+from flask import Flask, request
+from flask_sock import Sock
+from simple_websocket import ConnectionClosed, Server
+
+from app.errors import ThumbprintError
+from app.protocol import Ask, Resume, Stop, error_frame, parse_client_frame
+from app.turn_log import TurnLog
+from app.turns.engine import TurnEngine
+from app.turns.running import TurnRef
+from app.web.frame_writer import FrameWriter, WholeWriteSocket, encode_text
+from app.web.identity import current_user
+from app.web.services import Services, services
+
+log = logging.getLogger(__name__)
+
+PING_INTERVAL_S = 25
+INTERNAL_ERROR = 1011
+
+
+def init_app(app: Flask, max_message_chars: int) -> None:
+    """Add the socket to the app."""
+    app.config["SOCK_SERVER_OPTIONS"] = {
+        "ping_interval": PING_INTERVAL_S,
+        # JSON may spell one character as twelve bytes (a surrogate pair).
+        "max_message_size": max_message_chars * 12 + 1024,
+    }
+
+    @app.before_request
+    def take_over_writing() -> None:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            # Compression costs a third more CPU and 96 kB a stream, for text this short.
+            request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+            for key in ("gunicorn.socket", "werkzeug.socket"):
+                if sock := request.environ.get(key):
+                    writer = FrameWriter(sock)
+                    request.environ[key] = WholeWriteSocket(sock, writer)
+                    request.environ["thumbprint.writer"] = writer
+
+    Sock(app).route("/ws/chat")(_chat)
+
+
+def _chat(ws: Server) -> None:
+    # An exception that left this route would write an HTTP 500 into the upgraded socket.
+    connection = ChatSocket(ws, request.environ["thumbprint.writer"], current_user(), services())
+    sockets = services().sockets
+    try:
+        sockets.add(connection)
+        connection.serve()
+    except (ConnectionClosed, OSError):
+        log.debug("a socket closed", exc_info=True)
+    except Exception:
+        log.exception("a socket failed")
+        ws.close(INTERNAL_ERROR, "internal error")
+    finally:
+        sockets.discard(connection)
+        connection.leave()
+
+
+class ChatSocket:
+    """One connected browser tab (or other client)."""
+
+    def __init__(
+        self, ws: Server, writer: FrameWriter, user_id: str, app_services: Services
+    ) -> None:
+        self._ws = ws
+        self._writer = writer
+        self._user_id = user_id
+        self._engine: TurnEngine = app_services.engine
+        self._limiter = app_services.limiter
+        self._max_message_chars = app_services.settings.chat_max_message_chars
+        self._followers: dict[str, Follower] = {}
+
+    def serve(self) -> None:
+        """Answer frames until the client goes. Raises `ConnectionClosed`."""
+        while True:
+            raw = self._ws.receive()
+            try:
+                self._handle(raw)
+            except ThumbprintError as error:
+                self._say(error, None)
+            except (ConnectionClosed, OSError):
+                raise
+            except Exception:
+                log.exception("a frame of user %s failed", self._user_id)
+                self._say(ThumbprintError("Something went wrong on our side."), None)
+
+    def idle(self) -> bool:
+        """Whether every turn it follows has been sent to its end."""
+        return all(follower.finished for follower in tuple(self._followers.values()))
+
+    def close(self, code: int, reason: str) -> None:
+        """Say goodbye with a close code and let `serve` return."""
+        try:
+            self._ws.close(code, reason)
+        except (ConnectionClosed, OSError):
+            log.debug("the socket was closed already", exc_info=True)
+        self._ws.event.set()
+
+    def leave(self) -> None:
+        """Stop reading turn logs."""
+        for follower in self._followers.values():
+            follower.leave()
+
+    def _handle(self, raw: str | bytes | None) -> None:
+        match parse_client_frame(raw, self._max_message_chars):
+            case Ask() as ask:
+                self._ask(ask)
+            case Stop(client_request_id):
+                self._engine.stop(self._user_id, client_request_id)
+            case Resume(client_request_id, after_seq):
+                ref = self._engine.resume(self._user_id, client_request_id, after_seq)
+                self._follow(ref, after_seq)
+
+    def _ask(self, ask: Ask) -> None:
+        try:
+            self._limiter.count_message(self._user_id)
+            ref = self._engine.ask(self._user_id, ask)
+        except ThumbprintError as error:
+            self._say(error, ask.client_request_id)
+        else:
+            self._follow(ref, -1)
+
+    def _follow(self, ref: TurnRef, after_seq: int) -> None:
+        if previous := self._followers.pop(ref.turn_id, None):
+            previous.leave()
+        follower = Follower(self._engine.turn_log, ref.turn_id, after_seq, self._writer)
+        self._followers[ref.turn_id] = follower
+        follower.join()
+
+    def _say(self, error: ThumbprintError, client_request_id: str | None) -> None:
+        frame = error_frame(
+            error.code, error.message, error.retryable, client_request_id=client_request_id
+        )
+        self._writer.send(encode_text(frame))
+
+
+class Follower:
+    """Sends the frames of one turn to one socket, each once and in order."""
+
+    def __init__(
+        self, turn_log: TurnLog, turn_id: str, after_seq: int, writer: FrameWriter
+    ) -> None:
+        self._log = turn_log
+        self._turn_id = turn_id
+        self._after_seq = after_seq
+        self._writer = writer
+        self.finished = False
+        self._wake: Callable[[], None] = self.wake
+        self._source: Callable[[], bytes] = self._take
+
+    def join(self) -> None:
+        """Send what is there and whatever follows."""
+        # Subscribed before the first read, so that nothing falls in between.
+        self._log.subscribe(self._turn_id, self._wake)
+        self.wake()
+
+    def leave(self) -> None:
+        """Send nothing more."""
+        self._log.unsubscribe(self._turn_id, self._wake)
+
+    def wake(self) -> None:
+        """Send what has come since; called by the turn log."""
+        self._writer.offer(self._source)
+
+    def _take(self) -> bytes:
+        found = self._log.read(self._turn_id, self._after_seq)
+        if found is None:
+            return b""
+        frames, ended = found
+        self._after_seq += len(frames)
+        if ended:
+            self.finished = True
+            self.leave()
+        return b"".join(map(encode_text, frames))
