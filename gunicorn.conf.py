@@ -26,6 +26,8 @@ graceful_timeout = 30
 # The heartbeat of a gevent worker runs in its hub: silence means that something blocks it.
 timeout = 60
 accesslog = None
+# A second way in that nothing here uses.
+control_socket_disable = True
 
 
 def post_fork(_server, _worker):  # type: ignore[no-untyped-def]

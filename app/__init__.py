@@ -5,16 +5,16 @@ from flask_openapi.models.info import Info
 from flask_openapi.openapi import OpenAPI
 
 from app import cli
-from app.clock import now_ms
 from app.feedback import FeedbackDesk
-from app.llm import Model, connect
+from app.llm import connect
+from app.llm.agent import Model
 from app.settings import Settings, load_settings
 from app.store.database import Database
 from app.tracing.spans import Recorder
 from app.tracing.tracking import TrackingServer
 from app.turn_log import MemoryTurnLog
 from app.turns.ending import TurnEnder
-from app.turns.engine import TurnEngine, TurnLimits
+from app.turns.engine import TurnEngine, TurnRules
 from app.turns.watch import TurnWatch
 from app.web import chat, conversations, errors, feedback, health, identity, pages, socket
 from app.web.limits import RateLimiter
@@ -45,7 +45,11 @@ def create_app(settings: Settings | None = None, model: Model | None = None) -> 
     app.register_blueprint(health.blueprint)
     app.add_url_rule("/openapi.json", "openapi", lambda: app.api_doc)
     app.cli.add_command(cli.outbox)
-    for blueprint in (chat.blueprint, feedback.blueprint, conversations.blueprint):
+    for blueprint in (
+        chat.blueprint,
+        feedback.make_blueprint(settings),
+        conversations.blueprint,
+    ):
         app.register_api(blueprint)
     return app
 
@@ -60,15 +64,18 @@ def _build_services(settings: Settings, model: Model) -> Services:
             "thumbprint.environment": settings.app_environment,
         }
     )
-    ender = TurnEnder(database, tracking, now_ms)
+    ender = TurnEnder(database, tracking, implicit_signals=settings.implicit_signals)
     engine = TurnEngine(
         database=database,
         model=model,
         recorder=recorder,
         ender=ender,
         turn_log=MemoryTurnLog(),
-        limits=TurnLimits(
-            settings.chat_system_prompt, settings.chat_history_turns, settings.chat_turn_timeout_s
+        rules=TurnRules(
+            system_prompt=settings.chat_system_prompt,
+            history_turns=settings.chat_history_turns,
+            timeout_s=settings.chat_turn_timeout_s,
+            implicit_signals=settings.implicit_signals,
         ),
     )
     return Services(

@@ -6,7 +6,7 @@ person, turn and name is one assessment, whose ID follows from them: saying it a
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from sqlalchemy import Connection
@@ -21,6 +21,9 @@ from app.store.feedback import FeedbackRow, FeedbackValue
 from app.store.turns import TurnRow
 
 USER_FEEDBACK = "user_feedback"
+USER_REASONS = "user_reasons"
+EXPECTED_RESPONSE = "expected_response"
+IMPLICIT = "implicit_"
 
 _NAMESPACE = uuid.UUID("6f1c1f0e-6d1b-4a86-9a53-1d2b5d0f5c8e")
 
@@ -46,13 +49,14 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """One value to keep under one name."""
+    """One value to keep under one name. CODE is the app itself, noting what a person did."""
 
     name: str
     value: Any
     rationale: str | None = None
-    metadata: Mapping[str, str] | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
     kind: Literal["feedback", "expectation"] = "feedback"
+    source: Literal["HUMAN", "CODE"] = "HUMAN"
 
 
 class FeedbackDesk:
@@ -75,7 +79,7 @@ class FeedbackDesk:
                     "This answer is not finished; it can be rated once it is.", code="turn_running"
                 )
             for opinion in opinions:
-                self._keep(connection, turn, opinion)
+                keep(connection, turn, opinion, self._clock())
             return _judged(connection, turn)
 
         return self._database.write(work)
@@ -99,25 +103,26 @@ class FeedbackDesk:
         """What the user currently says of a turn."""
         return self._database.read(lambda c: _judged(c, _own_turn(c, user_id, key)))
 
-    def _keep(self, connection: Connection, turn: TurnRow, opinion: Opinion) -> None:
-        current = FeedbackValue(
-            id=_feedback_id(turn, opinion.name),
-            turn_id=turn.id,
-            user_id=turn.user_id,
-            name=opinion.name,
-            kind=opinion.kind,
-            source_type="HUMAN",
-            value=opinion.value,
-            rationale=opinion.rationale,
-            metadata=dict(opinion.metadata or {}),
-        )
-        previous = store.find_feedback(connection, current.id)
-        if previous is not None and _unchanged(previous, current):
-            return
-        now = self._clock()
-        revision = store.save_feedback(connection, current, now)
-        payload = {"id": current.id, "revision": revision, "verdict": _verdict(turn, current)}
-        outbox.put(connection, "feedback", turn.trace_id, payload, now)
+
+def keep(connection: Connection, turn: TurnRow, opinion: Opinion, now: int) -> None:
+    """Keep one opinion of a turn and owe it to MLflow, in the caller's transaction."""
+    current = FeedbackValue(
+        id=_feedback_id(turn, opinion.name),
+        turn_id=turn.id,
+        user_id=turn.user_id,
+        name=opinion.name,
+        kind=opinion.kind,
+        source_type=opinion.source,
+        value=opinion.value,
+        rationale=opinion.rationale,
+        metadata=dict(opinion.metadata),
+    )
+    previous = store.find_feedback(connection, current.id)
+    if previous is not None and _unchanged(previous, current):
+        return
+    revision = store.save_feedback(connection, current, now)
+    payload = {"id": current.id, "revision": revision, "verdict": _verdict(turn, current)}
+    outbox.put(connection, "feedback", turn.trace_id, payload, now)
 
 
 def state_of(row: FeedbackRow) -> State:
@@ -153,9 +158,9 @@ def _unchanged(previous: FeedbackRow, current: FeedbackValue) -> bool:
         not previous.withdrawn
         # 0 == False and 1 == True in Python, but not to whoever reads the assessment.
         and type(previous.value) is type(current.value)
-        and previous.value == current.value
-        and previous.rationale == current.rationale
-        and previous.metadata == current.metadata
+        and bool(previous.value == current.value)
+        and bool(previous.rationale == current.rationale)
+        and bool(previous.metadata == current.metadata)
     )
 
 
@@ -163,7 +168,8 @@ def _verdict(turn: TurnRow, current: FeedbackValue) -> dict[str, Any]:
     verdict = asdict(current) | {
         "assessment_id": current.id,
         "trace_id": turn.trace_id,
-        "source_id": turn.user_id,
+        # A signal is the app's own observation, so no person is named as its source.
+        "source_id": turn.user_id if current.source_type == "HUMAN" else "thumbprint",
         "metadata": current.metadata
         | {"client_request_id": turn.client_request_id, "feedback_id": current.id},
     }

@@ -1,7 +1,7 @@
 """`make run`: starts the Procfile, waits until it answers, says where, and stops it all on Ctrl-C.
 
 `python -m app.launcher [PROCFILE]`. MLflow takes longest to start and the chat does not need it
-(answers wait in the outbox meanwhile), so the chat is announced as soon as it works.
+(answers wait in the outbox meanwhile): what the chat needs starts first and is announced first.
 """
 
 import http.client
@@ -24,6 +24,9 @@ from app.settings import Settings, load_settings
 from app.supervisor import Ended, Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
+CHAT = ("web", "model")
+# The commands of the environment this runs in, activated or not; `mlflow` may have its own.
+COMMANDS = (f"{sys.prefix}/bin", f"{sys.prefix}/mlflow/bin")
 POLL_S = 0.1
 PROBE_TIMEOUT_S = 2.0
 
@@ -44,6 +47,7 @@ class Launcher:
         self._commands = choose(settings, commands)
         self._screen = screen
         self._stopping = threading.Event()
+        self._ended: Ended | None = None
         self._began = time.monotonic()
 
     def stop(self) -> None:
@@ -59,16 +63,14 @@ class Launcher:
         settings = self._settings
         with Supervisor(settings.data_dir / "logs", self._environment(), self._screen) as processes:
             self._say(f"Starting {', '.join(self._commands)}. Ctrl-C stops everything.")
-            self._say(f"Everything they print: {processes.log_path}")
-            for name, command in self._commands.items():
-                processes.start(name, command)
-            ended = self._watch(processes)
-            if ended is None:
+            self._say(f"What they print goes to {processes.log_path}")
+            self._follow(processes)
+            if self._ended is None:
                 self._say("Stopping ...")
-        if ended is None:
+        if self._ended is None:
             self._say("Stopped.")
             return 0
-        self._say(explain(ended))
+        self._say(explain(self._ended))
         return 1
 
     def _check(self) -> None:
@@ -83,36 +85,41 @@ class Launcher:
         settings = self._settings
         return {
             **os.environ,
-            # The commands of the virtual environment that this runs in, activated or not.
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PATH": os.pathsep.join([*COMMANDS, os.environ.get("PATH", os.defpath)]),
             "PYTHONUNBUFFERED": "1",
             "PORT": str(settings.port),
             "MLFLOW_PORT": str(settings.mlflow_port),
             "DATA_DIR": str(settings.data_dir),
         }
 
-    def _watch(self, processes: Supervisor) -> Ended | None:
-        stages = self._stages()
-        chat_announced = False
-        while True:
-            if ended := processes.find_ended():
-                return ended
-            for name in [name for name, stage in stages.items() if stage.is_ready()]:
-                self._say(f"{stages.pop(name).title} is ready ({self._elapsed()})")
-            if not chat_announced and not stages.keys() & {"web", "model"}:
-                chat_announced = True
-                self._announce_chat(mlflow_is_starting="mlflow" in stages)
-            if chat_announced and not stages:
-                self._announce_all()
-                break
-            if self._stopping.wait(POLL_S):
-                return None
-        while not self._stopping.wait(POLL_S):
-            if ended := processes.find_ended():
-                return ended
-        return None
+    def _follow(self, processes: Supervisor) -> None:
+        for names in self._in_order():
+            for name in names:
+                processes.start(name, self._commands[name])
+            waiting = self._stages(names)
+            while waiting and self._goes_on(processes):
+                for name in [name for name, stage in waiting.items() if stage.is_ready()]:
+                    self._say(f"{waiting.pop(name).title} is ready ({self._elapsed()}).")
+            if waiting:
+                return
+            if "web" in names and "mlflow" in self._commands:
+                self._say(f"You can chat now: {self._chat_url()}")
+                self._say("MLflow is still starting; answers and verdicts reach it when it is up.")
+        self._say(box([f"{name:<10} {url}" for name, url in self._addresses().items()]))
+        while self._goes_on(processes):
+            pass
 
-    def _stages(self) -> dict[str, Stage]:
+    def _in_order(self) -> list[list[str]]:
+        first = [name for name in self._commands if name in CHAT]
+        rest = [name for name in self._commands if name not in CHAT]
+        return [names for names in (first, rest) if names]
+
+    def _goes_on(self, processes: Supervisor) -> bool:
+        """Wait a moment; returns False once a process has ended or the run was stopped."""
+        self._ended = processes.find_ended()
+        return self._ended is None and not self._stopping.wait(POLL_S)
+
+    def _stages(self, names: list[str]) -> dict[str, Stage]:
         settings = self._settings
         host = reachable(settings.host)
         stages = {
@@ -120,7 +127,7 @@ class Launcher:
             "model": Stage("The model", lambda: read_endpoint(settings.data_dir) is not None),
             "mlflow": Stage("MLflow", self._mlflow_answers),
         }
-        return {name: stage for name, stage in stages.items() if name in self._commands}
+        return {name: stages[name] for name in names if name in stages}
 
     def _mlflow_answers(self) -> bool:
         port = self._settings.mlflow_port
@@ -129,18 +136,9 @@ class Launcher:
         # Its first request that needs the database is slow: better this one than a person's.
         return answers("127.0.0.1", port, "/api/2.0/mlflow/experiments/get?experiment_id=0")
 
-    def _announce_chat(self, *, mlflow_is_starting: bool) -> None:
-        if mlflow_is_starting and "web" in self._commands:
-            self._say(f"You can chat now: {self._chat_url()}")
-            self._say("MLflow is still starting; answers and verdicts reach it when it is up.")
-
-    def _announce_all(self) -> None:
-        rows = {"MLflow UI": self._settings.mlflow_link}
-        if "web" in self._commands:
-            chat = self._chat_url()
-            rows = {"Chat": chat, "Insights": f"{chat}/insights", **rows}
-        self._say(box([f"{name:<10} {url}" for name, url in rows.items()]))
-        self._say(f"Everything is up after {self._elapsed()}.")
+    def _addresses(self) -> dict[str, str]:
+        chat = {"Chat": self._chat_url()} if "web" in self._commands else {}
+        return {**chat, "MLflow UI": self._settings.mlflow_link}
 
     def _chat_url(self) -> str:
         return f"http://{reachable(self._settings.host)}:{self._settings.port}"

@@ -6,7 +6,9 @@ that documents each variable; a test keeps the two and the README's table in ste
 
 import re
 import secrets
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
@@ -15,6 +17,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from app.errors import SettingsError
 
 EMBEDDED_MODEL = "SmolLM2-135M-Instruct"
+
+_SECRETS = {"SECRET_KEY", "DATABASE_URL", "OPENAI_API_KEY"}
 
 WordList = Annotated[tuple[str, ...], NoDecode]
 
@@ -77,7 +81,7 @@ class Settings(BaseSettings):
     chat_agent: str | None = Field(
         None,
         pattern=r"^[\w.]+:\w+$",
-        description="`package.module:name` of your own chain or agent, used instead of the endpoint.",
+        description="`package.module:name` of your own agent, used instead of the endpoint.",
     )
     chat_system_prompt: str = Field(
         "You are a helpful assistant. Answer briefly and clearly.",
@@ -100,6 +104,17 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9-]+$",
         description="Header with the user's name, set by a trusted proxy (`X-Forwarded-Email`).",
     )
+    feedback_dimensions: WordList = Field(
+        ("accuracy", "helpfulness", "relevance"),
+        description="What people may rate from 1 to 5 stars, comma-separated.",
+    )
+    feedback_reasons: str = Field(
+        "Correct,Easy to understand,Complete|Incorrect,Hard to understand,Incomplete,Harmful",
+        description="Reasons offered after a thumb: those for up, a bar, those for down.",
+    )
+    implicit_signals: bool = Field(
+        True, description="Record stop, regenerate and copy as feedback by CODE."
+    )
     rate_limit_messages: str = Field(
         "30/minute", description="Messages one person may send, as `30/minute`."
     )
@@ -107,11 +122,27 @@ class Settings(BaseSettings):
         "120/minute", description="Verdicts one person may give, as `120/minute`."
     )
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "feedback_dimensions", mode="before")
     @classmethod
     def _split_words(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(word.strip() for word in value.split(",") if word.strip())
+        return value
+
+    @field_validator("feedback_dimensions")
+    @classmethod
+    def _check_dimensions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        reserved = {"trace_id", "client_request_id", "comment", "feedback", "reasons"}
+        for word in value:
+            if not re.fullmatch(r"[a-z][a-z0-9_]{0,49}", word) or word in reserved:
+                raise ValueError("expected lower-case words such as accuracy,helpfulness")
+        return value
+
+    @field_validator("feedback_reasons")
+    @classmethod
+    def _check_reasons(cls, value: str) -> str:
+        if value.count("|") != 1:
+            raise ValueError("expected two comma-separated lists with one | between them")
         return value
 
     @field_validator("rate_limit_messages", "rate_limit_feedback")
@@ -155,6 +186,13 @@ class Settings(BaseSettings):
         return self.openai_base_url is None and self.chat_agent is None
 
     @property
+    def reasons(self) -> dict[str, list[str]]:
+        """FEEDBACK_REASONS as `{"up": […], "down": […]}`."""
+        up, down = self.feedback_reasons.split("|")
+        split = {"up": up.split(","), "down": down.split(",")}
+        return {side: [word.strip() for word in of if word.strip()] for side, of in split.items()}
+
+    @property
     def tracking_uri(self) -> str:
         """The MLflow tracking server that receives traces and assessments."""
         return self.mlflow_tracking_uri or f"http://127.0.0.1:{self.mlflow_port}"
@@ -174,13 +212,15 @@ class Settings(BaseSettings):
         if self.secret_key:
             return self.secret_key
         path = self.data_dir / "secret_key"
-        try:
+        if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600, exist_ok=False)
-        except FileExistsError:
-            return path.read_text().strip()
-        path.write_text(key := secrets.token_urlsafe(48))
-        return key
+            # Written under another name and linked, so that nobody ever reads half a key.
+            with NamedTemporaryFile("w", dir=path.parent) as draft:
+                draft.write(secrets.token_urlsafe(48))
+                draft.flush()
+                with suppress(FileExistsError):  # another process was faster: its key is used
+                    path.hardlink_to(draft.name)
+        return path.read_text().strip()
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -196,7 +236,8 @@ def load_settings(**overrides: object) -> Settings:
         for problem in error.errors():
             name = ".".join(str(part) for part in problem["loc"]).upper()
             message = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"{name}: {message}, got {problem['input']!r}" if name else message)
+            came = "a secret not shown" if name in _SECRETS else repr(problem["input"])
+            lines.append(f"{name}: {message}, got {came}" if name else message)
         raise SettingsError("\n".join(lines)) from None
 
 

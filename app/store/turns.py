@@ -154,9 +154,9 @@ def _first_version(connection: Connection, conversation_id: str, client_request_
         client_request_id = row.replaces
 
 
-def finish_turn(connection: Connection, end: TurnEnd, now: int) -> bool:
-    """Give a running turn its final state; false when it has ended already."""
-    result = connection.execute(
+def finish_turn(connection: Connection, end: TurnEnd, now: int) -> TurnRow | None:
+    """Give a running turn its final state; its row, or None when it has ended already."""
+    return connection.execute(
         update(turns)
         .where(turns.c.id == end.turn_id, turns.c.ending == "running")
         .values(
@@ -171,8 +171,8 @@ def finish_turn(connection: Connection, end: TurnEnd, now: int) -> bool:
             first_token_at=end.first_token_at,
             ended_at=now,
         )
-    )
-    return result.rowcount == 1
+        .returning(turns)
+    ).first()
 
 
 def mark_trace_stored(connection: Connection, trace_id: str) -> None:

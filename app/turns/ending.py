@@ -10,8 +10,9 @@ import threading
 from sqlalchemy import Connection
 
 from app import outbox
-from app.clock import Clock
+from app.clock import Clock, now_ms
 from app.errors import Conflict, ModelError
+from app.feedback import Opinion, keep
 from app.protocol import Ending, TraceState, done_frame, error_frame
 from app.rendering import render
 from app.store import turns as store
@@ -30,7 +31,15 @@ STORE_DEADLINE_S = 1.5
 class TurnEnder:
     """Ends turns, whether they completed, failed or were ended early."""
 
-    def __init__(self, database: Database, tracking: TrackingServer, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        tracking: TrackingServer,
+        *,
+        implicit_signals: bool = True,
+        clock: Clock = now_ms,
+    ) -> None:
+        self._implicit_signals = implicit_signals
         self._database = database
         self._tracking = tracking
         self._clock = clock
@@ -107,10 +116,13 @@ class TurnEnder:
 
     def _save(self, connection: Connection, end: TurnEnd, trace_id: str, payload: str) -> None:
         now = self._clock()
-        if not store.finish_turn(connection, end, now):
+        row = store.finish_turn(connection, end, now)
+        if row is None:
             raise Conflict("This turn was ended by another process.")
         if end.trace_state == "queued":
             outbox.put(connection, "trace", trace_id, {"trace": payload}, now)
+        if end.ending == "stopped" and self._implicit_signals:
+            keep(connection, row, Opinion("implicit_stop", True, source="CODE"), now)
 
     def _store_trace(self, payload: str) -> TraceState:
         stored, answered = threading.Event(), threading.Event()

@@ -16,13 +16,15 @@ from sqlalchemy.exc import IntegrityError
 
 from app.clock import Clock, now_ms
 from app.errors import BadRequest, Conflict, ModelError, NotFound, Unavailable
-from app.llm import Message, Model
+from app.feedback import Opinion, keep
+from app.llm.agent import Message, Model
 from app.protocol import Ask, Ending, start_frame, token_frame
 from app.store import turns as store
 from app.store.database import Database
 from app.store.turns import NewTurn, TurnRow
 from app.tracing.spans import Recorder
 from app.turn_log import Flusher, TurnLog, TurnWriter
+from app.turns.context import Context, find_context
 from app.turns.ending import TurnEnder, last_frame
 from app.turns.running import RunningTurn, TurnRef
 
@@ -30,12 +32,16 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class TurnLimits:
-    """What bounds a turn: the system prompt, the context it gets, and its time in seconds."""
+class TurnRules:
+    """What every turn gets: its system prompt, its context, and its time in seconds.
+
+    With `implicit_signals`, asking again is noted as feedback on the answer it replaces.
+    """
 
     system_prompt: str
     history_turns: int
     timeout_s: float
+    implicit_signals: bool = True
 
 
 class TurnEngine:
@@ -49,7 +55,7 @@ class TurnEngine:
         recorder: Recorder,
         ender: TurnEnder,
         turn_log: TurnLog,
-        limits: TurnLimits,
+        rules: TurnRules,
         clock: Clock = now_ms,
     ) -> None:
         self.turn_log = turn_log
@@ -59,7 +65,7 @@ class TurnEngine:
         self._recorder = recorder
         self._ender = ender
         self._flusher = Flusher(turn_log)
-        self._limits = limits
+        self._rules = rules
         self._clock = clock
         self._draining = False
 
@@ -70,10 +76,10 @@ class TurnEngine:
         when the ID was used for another message, `Unavailable` while shutting down.
         """
         client_request_id = ask.client_request_id or f"req-{uuid.uuid4().hex}"
-        existing, conversation_id, history = self._database.read(
-            lambda c: self._look_up(c, user_id, client_request_id, ask)
+        context = self._database.read(
+            lambda c: find_context(c, user_id, client_request_id, ask, self._rules.history_turns)
         )
-        if existing is not None:
+        if existing := context.existing:
             if (existing.question, existing.replaces) != (ask.content, ask.replaces):
                 raise Conflict("This client request ID was used for another message.")
             return self._readable(existing, -1)
@@ -86,20 +92,20 @@ class TurnEngine:
             user_id=user_id,
             client_request_id=client_request_id,
             question=ask.content,
-            conversation_id=conversation_id,
+            conversation_id=context.conversation_id,
             replaces=ask.replaces,
             trace_id=trace.trace_id,
             now=self._clock(),
         )
         try:
-            row = self._database.write(lambda c: store.insert_turn(c, turn))
+            row = self._database.write(lambda c: self._insert(c, turn, context))
         except Exception as error:
             trace.discard()
             if isinstance(error, IntegrityError):
                 # The same message came twice at once and the other copy was faster.
                 return self.ask(user_id, ask)
             raise
-        messages = self._messages(history, ask.content)
+        messages = context.messages(self._rules.system_prompt, ask.content)
         trace.describe(client_request_id, user_id, row.conversation_id, messages)
         ref = TurnRef(row.id, client_request_id, row.conversation_id)
         self.turn_log.create(ref.turn_id)
@@ -107,7 +113,7 @@ class TurnEngine:
             ref,
             trace,
             TurnWriter(self._flusher, ref.turn_id, client_request_id),
-            deadline=turn.now + int(self._limits.timeout_s * 1000),
+            deadline=turn.now + int(self._rules.timeout_s * 1000),
             clock=self._clock,
         )
         self.running[ref.turn_id] = running
@@ -187,36 +193,12 @@ class TurnEngine:
         self.turn_log.create(row.id)
         self.turn_log.append(row.id, frames, ended=True)
 
-    def _look_up(
-        self, connection: Connection, user_id: str, client_request_id: str, ask: Ask
-    ) -> tuple[TurnRow | None, str | None, list[TurnRow]]:
-        """The turn if it exists already, the conversation it belongs to, and the context."""
-        if existing := store.find_turn(connection, user_id, client_request_id):
-            return existing, existing.conversation_id, []
-        conversation_id = ask.conversation_id
-        if ask.replaces:
-            replaced = store.find_turn(connection, user_id, ask.replaces)
-            if replaced is None or conversation_id not in (None, replaced.conversation_id):
-                raise NotFound("No turn of yours here has the ID to replace.", code="unknown_turn")
-            if replaced.ending == "running":
-                raise Conflict("That turn is still running; stop it first.", code="turn_running")
-            conversation_id = replaced.conversation_id
-        if conversation_id is None:
-            return None, None, []
-        if not store.owns_conversation(connection, user_id, conversation_id):
-            raise NotFound("No conversation of yours has this ID.", code="unknown_conversation")
-        history = store.history_of(
-            connection, conversation_id, ask.replaces, self._limits.history_turns
-        )
-        return None, conversation_id, history
-
-    def _messages(self, history: list[TurnRow], question: str) -> list[Message]:
-        messages = [Message(role="system", content=self._limits.system_prompt)]
-        for turn in history:
-            messages.append(Message(role="user", content=turn.question))
-            messages.append(Message(role="assistant", content=turn.answer))
-        messages.append(Message(role="user", content=question))
-        return messages
+    def _insert(self, connection: Connection, turn: NewTurn, context: Context) -> TurnRow:
+        row = store.insert_turn(connection, turn)
+        if context.replaced and self._rules.implicit_signals:
+            signal = Opinion("implicit_regenerate", True, source="CODE")
+            keep(connection, context.replaced, signal, turn.now)
+        return row
 
     def _run(self, turn: RunningTurn, messages: list[Message]) -> None:
         try:

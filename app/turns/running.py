@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 
 from app.clock import Clock
-from app.llm import Completion
+from app.llm.agent import Completion
 from app.tracing.spans import TurnTrace
 from app.turn_log import BuildFrame, TurnWriter
 

@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from app.clock import iso
 from app.errors import NotFound
-from app.feedback import state_of
 from app.store import conversations as store
 from app.store.conversations import Conversation, ConversationRow
 from app.store.feedback import FeedbackRow
 from app.store.turns import TITLE_CHARS, TurnRow
+from app.web.feedback import as_json
 from app.web.identity import current_user
 from app.web.services import services
 
@@ -117,13 +117,5 @@ def _turn(row: TurnRow, said: list[FeedbackRow]) -> dict[str, Any]:
         "trace_state": row.trace_state,
         "finish_reason": row.finish_reason,
         "created_at": iso(row.created_at),
-        "feedback": [
-            {
-                "name": given.name,
-                "value": given.value,
-                "rationale": given.rationale,
-                "state": state_of(given),
-            }
-            for given in said
-        ],
+        "feedback": [as_json(given) for given in said],
     }

@@ -1,91 +1,142 @@
-"""Feedback over HTTP: the MLflow documentation's shape, answered truthfully.
+"""Feedback over HTTP: the MLflow documentation's shapes, answered truthfully.
 
-`saved` means durable here, `recorded` means in MLflow.
+`saved` means durable here, `recorded` means in MLflow. The source of an assessment is who asks,
+never a parameter.
 """
 
-from typing import Annotated, Self
+from typing import Any
 
-from flask import Response, jsonify
+from flask import Response, jsonify, request
 from flask_openapi.blueprint import APIBlueprint
-from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
-from app.feedback import USER_FEEDBACK, Judged, Opinion, TurnKey, state_of
-from app.protocol import CLIENT_REQUEST_ID, TRACE_ID
+from app.errors import InvalidValue
+from app.feedback import (
+    EXPECTED_RESPONSE,
+    IMPLICIT,
+    USER_FEEDBACK,
+    USER_REASONS,
+    Judged,
+    Opinion,
+    state_of,
+)
+from app.settings import Settings
+from app.store.feedback import FeedbackRow
+from app.web.feedback_bodies import (
+    CorrectionBody,
+    FeedbackBody,
+    NamedQuery,
+    TurnQuery,
+    detailed_query,
+)
 from app.web.identity import current_user
 from app.web.services import services
 
-blueprint = APIBlueprint("feedback", __name__)
 
-LONGEST_COMMENT = 5000
+def make_blueprint(settings: Settings) -> APIBlueprint:
+    """The feedback routes, for the dimensions and reasons that the settings name."""
+    blueprint = APIBlueprint("feedback", __name__)
+    blueprint.post("/feedback", summary="Judge a turn")(give)
+    blueprint.get("/feedback", summary="What you said of a turn, and how far it has come")(show)
+    blueprint.delete("/feedback", summary="Withdraw feedback")(withdraw)
+    blueprint.post("/correction", summary="Say what the answer should have been")(correct)
+    detailed = detailed_query(settings.feedback_dimensions)
 
+    @blueprint.post("/detailed-feedback", summary="Rate a turn with stars")
+    def rate(query: detailed) -> Response:  # type: ignore[valid-type]
+        """Keep one assessment per dimension; the comment is the rationale of the first."""
+        return _rate(query, settings.feedback_dimensions)
 
-class TurnQuery(BaseModel):
-    """Which turn: by `trace_id` or by `client_request_id`."""
-
-    trace_id: Annotated[str, StringConstraints(pattern=f"^{TRACE_ID.pattern}$")] | None = None
-    client_request_id: (
-        Annotated[str, StringConstraints(pattern=f"^{CLIENT_REQUEST_ID.pattern}$")] | None
-    ) = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if (self.trace_id is None) == (self.client_request_id is None):
-            raise ValueError("expected exactly one of trace_id and client_request_id")
-        return self
-
-    def key(self) -> TurnKey:
-        """The turn's key."""
-        return TurnKey(self.trace_id, self.client_request_id)
+    return blueprint
 
 
-class NamedQuery(TurnQuery):
-    """Which feedback of which turn."""
-
-    name: Annotated[str, StringConstraints(min_length=1, max_length=250)] = USER_FEEDBACK
-
-
-class FeedbackBody(BaseModel):
-    """A thumb, with an optional comment."""
-
-    model_config = ConfigDict(strict=True)
-    is_correct: bool
-    comment: Annotated[str, StringConstraints(max_length=LONGEST_COMMENT)] | None = None
-
-
-@blueprint.post("/feedback", summary="Judge a turn")
 def give(query: TurnQuery, body: FeedbackBody) -> Response:
-    """Keep a thumb; the same person's second one changes the first."""
-    services().limiter.count_feedback(current_user())
-    comment = (body.comment or "").replace("\0", "").strip() or None
-    opinion = Opinion(USER_FEEDBACK, body.is_correct, rationale=comment)
-    return _answer(services().feedback.record(current_user(), query.key(), [opinion]))
+    """Keep a thumb or a named value; the same person's next one changes it."""
+    metadata = body.metadata or {}
+    if body.is_correct is not None:
+        opinion = Opinion(USER_FEEDBACK, body.is_correct, _text(body.comment), metadata)
+    else:
+        name = body.name or ""
+        if name == USER_REASONS:
+            _check_reasons(body.value or [])
+        opinion = Opinion(
+            name,
+            body.value,
+            _text(body.rationale),
+            metadata,
+            source="CODE" if name.startswith(IMPLICIT) else "HUMAN",
+        )
+    return jsonify(_record(query, [opinion]))
 
 
-@blueprint.get("/feedback", summary="What you said of a turn, and how far it has come")
 def show(query: TurnQuery) -> Response:
     """Answer with the current feedback."""
-    return _answer(services().feedback.show(current_user(), query.key()))
+    return jsonify(envelope(services().feedback.show(current_user(), query.key())))
 
 
-@blueprint.delete("/feedback", summary="Withdraw feedback")
 def withdraw(query: NamedQuery) -> Response:
     """Take feedback back; taking back what was never said is fine."""
     services().limiter.count_feedback(current_user())
-    return _answer(services().feedback.withdraw(current_user(), query.key(), query.name))
+    judged = services().feedback.withdraw(current_user(), query.key(), query.name)
+    return jsonify(envelope(judged))
 
 
-def _answer(judged: Judged) -> Response:
-    return jsonify(
-        status="success",
-        trace_id=judged.trace_id,
-        client_request_id=judged.client_request_id,
-        feedback=[
-            {
-                "name": row.name,
-                "value": row.value,
-                "rationale": row.rationale,
-                "state": state_of(row),
-            }
-            for row in judged.feedback
-        ],
-    )
+def correct(query: TurnQuery, body: CorrectionBody) -> Response:
+    """Keep the correction as an MLflow expectation."""
+    opinion = Opinion(EXPECTED_RESPONSE, body.expected_response, kind="expectation")
+    return jsonify(_record(query, [opinion]))
+
+
+def envelope(judged: Judged) -> dict[str, Any]:
+    """The answer of every feedback route."""
+    return {
+        "status": "success",
+        "trace_id": judged.trace_id,
+        "client_request_id": judged.client_request_id,
+        "feedback": [as_json(row) for row in judged.feedback],
+    }
+
+
+def as_json(row: FeedbackRow) -> dict[str, Any]:
+    """One feedback as clients see it."""
+    return {
+        "name": row.name,
+        "value": row.value,
+        "rationale": row.rationale,
+        "state": state_of(row),
+    }
+
+
+def _rate(query: Any, dimensions: tuple[str, ...]) -> Response:
+    for name in request.args:
+        # The MLflow page's client names its user; ours is who asks, so that is passed over.
+        if name != "user_id" and name not in type(query).model_fields:
+            raise InvalidValue(f"{name}: expected one of {', '.join(dimensions)}")
+        if len(request.args.getlist(name)) > 1:
+            raise InvalidValue(f"{name}: expected it once, got it several times")
+    stars = {name: getattr(query, name) for name in dimensions}
+    given = {name: score for name, score in stars.items() if score is not None}
+    if not given:
+        raise InvalidValue(f"expected 1 to 5 for at least one of {', '.join(dimensions)}")
+    comments = [_text(query.comment)] + [None] * len(given)
+    opinions = [
+        Opinion(f"user_{name}", score / 5, comment)
+        for (name, score), comment in zip(given.items(), comments, strict=False)
+    ]
+    return jsonify(_record(query, opinions) | {"feedback_recorded": given})
+
+
+def _record(query: TurnQuery, opinions: list[Opinion]) -> dict[str, Any]:
+    services().limiter.count_feedback(current_user())
+    return envelope(services().feedback.record(current_user(), query.key(), opinions))
+
+
+def _check_reasons(given: list[str]) -> None:
+    reasons = services().settings.reasons
+    known = [*reasons["up"], *reasons["down"]]
+    for reason in given:
+        if reason not in known:
+            raise InvalidValue(f"value: expected reasons from {', '.join(known)}; got {reason!r}")
+
+
+def _text(text: str | None) -> str | None:
+    return (text or "").strip() or None

@@ -49,6 +49,9 @@ def _blueprint(settings: Settings, version: str) -> Blueprint:
         "model": "Your agent" if settings.chat_agent else settings.chat_model,
         "demonstration_model": settings.uses_embedded_model,
         "mlflow_ui_url": settings.mlflow_link,
+        "feedback_dimensions": list(settings.feedback_dimensions),
+        "feedback_reasons": settings.reasons,
+        "implicit_signals": settings.implicit_signals,
     }
 
     @blueprint.get("/")

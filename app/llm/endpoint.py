@@ -1,16 +1,14 @@
-"""Asks the model: an OpenAI-compatible endpoint, or an agent of your own.
+"""Answers by an OpenAI-compatible endpoint: OPENAI_BASE_URL, or the embedded model.
 
-The seam for your own chain is `Agent`: messages in, an iterator of text out. Inside, both kinds
-answer as a `Completion`, which can be cancelled from another thread.
+The SDK sends the request and raises its errors; reading the stream's lines is ours, because the
+SDK's chunk objects cost several times as much as everything else that happens to a token.
 """
 
-import importlib
 import logging
 import socket
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypedDict, cast
+from typing import Any, cast
 
 import httpx2
 import openai
@@ -18,7 +16,8 @@ import orjson
 from openai.types.chat import ChatCompletionMessageParam
 
 from app.embedded_endpoint import read_endpoint
-from app.errors import ModelError, SettingsError
+from app.errors import ModelError
+from app.llm.agent import Completion, Message
 from app.settings import Settings
 from app.tracing.spans import TokenUsage
 
@@ -26,91 +25,9 @@ log = logging.getLogger(__name__)
 
 # The demonstration model can loop, so its answers are cut; other endpoints know their own limits.
 _EMBEDDED_OPTIONS = {"max_tokens": 512, "temperature": 0.2}
+# What fits the embedded model's context of 4,096 tokens beside its answer, in characters.
+_EMBEDDED_CONTEXT_CHARS = 9_000
 _LONGEST_LINE = 1_000_000
-
-
-class Message(TypedDict):
-    """One message of the conversation, in OpenAI's shape."""
-
-    role: str
-    content: str
-
-
-class Agent(Protocol):
-    """Your own chain or agent: gets the conversation, yields pieces of the answer's text."""
-
-    def __call__(self, messages: Sequence[Message], /) -> Iterator[str]:
-        """Answer the last of `messages`, the oldest of which is the system prompt."""
-        ...
-
-
-class Completion(ABC):
-    """One answer in the making. Iterate it once; it raises `ModelError` when the model fails."""
-
-    model: str | None = None
-    finish_reason: str = "stop"
-    usage: TokenUsage | None = None
-
-    @abstractmethod
-    def __iter__(self) -> Iterator[str]:
-        """Yield pieces of text as they arrive."""
-
-    @abstractmethod
-    def cancel(self) -> None:
-        """End the iteration soon, from any thread, and release what it holds upstream."""
-
-
-class Model(Protocol):
-    """Starts completions; `connect` makes the one the settings name."""
-
-    def complete(self, messages: Sequence[Message], /) -> Completion:
-        """Prepare an answer to `messages`; nothing is sent until it is iterated."""
-        ...
-
-
-def connect(settings: Settings) -> Model:
-    """Return the model or agent that the settings name. Raises `SettingsError`."""
-    if settings.chat_agent:
-        return AgentModel(_load_agent(settings.chat_agent))
-    return EndpointModel(settings)
-
-
-class AgentModel:
-    """Completions by a function of your own (CHAT_AGENT)."""
-
-    def __init__(self, agent: Agent) -> None:
-        self._agent = agent
-
-    def complete(self, messages: Sequence[Message]) -> Completion:
-        """Prepare a call of the agent."""
-        return _AgentCompletion(self._agent, messages)
-
-
-class _AgentCompletion(Completion):
-    def __init__(self, agent: Agent, messages: Sequence[Message]) -> None:
-        self._agent = agent
-        self._messages = messages
-        self._cancelled = False
-
-    def __iter__(self) -> Iterator[str]:
-        try:
-            pieces = self._agent(self._messages)
-            try:
-                for piece in pieces:
-                    if self._cancelled:
-                        return
-                    yield piece
-            finally:
-                # A generator's own `finally` runs now, in this thread, not when it is collected.
-                if close := getattr(pieces, "close", None):
-                    close()
-        except ModelError:
-            raise
-        except Exception as error:
-            raise ModelError("The agent failed to answer.", code="agent_failed") from error
-
-    def cancel(self) -> None:
-        self._cancelled = True
 
 
 class EndpointModel:
@@ -141,7 +58,8 @@ class EndpointModel:
                 code="model_unreachable",
             )
         client = self._client.with_options(base_url=endpoint.base_url, api_key=endpoint.api_key)
-        return _StreamedCompletion(client, endpoint.model, messages, _EMBEDDED_OPTIONS)
+        fitting = _fit(messages, _EMBEDDED_CONTEXT_CHARS)
+        return _StreamedCompletion(client, endpoint.model, fitting, _EMBEDDED_OPTIONS)
 
 
 class _StreamedCompletion(Completion):
@@ -233,6 +151,18 @@ class _StreamedCompletion(Completion):
             raise ModelError("The model's answer could not be understood.") from error
 
 
+def _fit(messages: Sequence[Message], most_chars: int) -> list[Message]:
+    """Leave out the oldest turns, two at a time, until the rest is short enough.
+
+    The system prompt and the question always stay. Steps of two turns keep the beginning of the
+    prompt the same for longer, which the model rewards with a quicker first token.
+    """
+    system, *rest = messages
+    while len(rest) > 1 and sum(len(message["content"]) for message in rest) > most_chars:
+        rest = rest[4:] or rest[-1:]
+    return [system, *rest]
+
+
 def _socket_of(response: httpx2.Response) -> socket.socket | None:
     stream = response.extensions.get("network_stream")
     return stream.get_extra_info("socket") if stream else None
@@ -260,14 +190,3 @@ def _explain(error: Exception) -> ModelError:
             return ModelError(
                 "The model stopped in the middle of its answer.", code="model_cut_off"
             )
-
-
-def _load_agent(reference: str) -> Agent:
-    module_name, _, name = reference.partition(":")
-    try:
-        agent: Agent = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
-        raise SettingsError(f"CHAT_AGENT: expected package.module:name, {error}") from error
-    if not callable(agent):
-        raise SettingsError(f"CHAT_AGENT: expected a callable, got {type(agent).__name__}")
-    return agent
