@@ -117,7 +117,7 @@ def main() -> None:
         data_dir.mkdir(parents=True, exist_ok=True)
         (data_dir / FILE_NAME).unlink(missing_ok=True)  # left by a process that was killed
         api_key = secrets.token_urlsafe(32)
-        server, base_url = start_server(find_weights(), api_key)
+        _server, base_url = start_server(find_weights(), api_key)
     except (SettingsError, ModelNotInstalled) as error:
         raise SystemExit(error.message) from None
     with announced(EmbeddedEndpoint(base_url, api_key, EMBEDDED_MODEL), data_dir):

@@ -24,7 +24,8 @@ from app.settings import Settings, load_settings
 from app.supervisor import Ended, Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
-CHAT = ("web", "model")
+# Later ones would only slow down those that people wait for.
+ORDER = (("web", "model"), ("mlflow",))
 # The commands of the environment this runs in, activated or not; `mlflow` may have its own.
 COMMANDS = (f"{sys.prefix}/bin", f"{sys.prefix}/mlflow/bin")
 POLL_S = 0.1
@@ -110,9 +111,9 @@ class Launcher:
             pass
 
     def _in_order(self) -> list[list[str]]:
-        first = [name for name in self._commands if name in CHAT]
-        rest = [name for name in self._commands if name not in CHAT]
-        return [names for names in (first, rest) if names]
+        rest = self._commands.keys() - {name for names in ORDER for name in names}
+        steps = [[name for name in names if name in self._commands] for names in (*ORDER, rest)]
+        return [names for names in steps if names]
 
     def _goes_on(self, processes: Supervisor) -> bool:
         """Wait a moment; returns False once a process has ended or the run was stopped."""

@@ -1,4 +1,4 @@
-"""Logs: one line an event, JSON in production, with the ids of the turn wherever there is one."""
+"""Logs: one line an event, with the ID of the turn wherever there is one."""
 
 import logging
 

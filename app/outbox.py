@@ -109,7 +109,7 @@ def bury(connection: Connection, parcel: Parcel, reason: str) -> None:
     """Make a row a dead letter; `revive` brings it back."""
     connection.execute(
         update(outbox)
-        .where(outbox.c.id == parcel.id)
+        .where(outbox.c.id == parcel.id, outbox.c.lease == parcel.lease)
         .values(lease=None, dead_reason=reason, last_error=reason)
     )
 

@@ -59,6 +59,13 @@ class Relay:
             self._deliver(parcel)
         except NotDelivered as error:
             return self._give_back(parcel, error)
+        except Unavailable:
+            raise
+        except Exception as error:
+            # A row nobody can deliver; tried for ever, it would hold up all the others.
+            log.exception("outbox row %s cannot be delivered", parcel.id)
+            reason = f"{type(error).__name__}: {error}"
+            return self._give_back(parcel, NotDelivered(reason, refused=True))
         self._database.write(lambda c: self._complete(c, parcel))
         return 0.0
 

@@ -22,21 +22,14 @@ _TAGS = frozenset(
 _ATTRIBUTES = {"code": {"class"}, "span": {"class"}, "a": {"href"}, "ol": {"start"}}
 
 
-class _BareSpans(HtmlFormatter[str]):
-    """Highlighted spans without the wrapper Pygments puts around them."""
-
-    def wrap(self, source):  # type: ignore[no-untyped-def]
-        return source
-
-
-_FORMATTER = _BareSpans(classprefix="tok-")
+_FORMATTER = HtmlFormatter(nowrap=True, classprefix="tok-")
 
 
 def _highlight(code: str, language: str, _attributes: str) -> str:
     if language and len(code) <= LONGEST_HIGHLIGHTED:
         try:
             lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
-            return highlight(code, lexer, _FORMATTER).rstrip("\n") + "\n"
+            return highlight(code, lexer, _FORMATTER)
         except ClassNotFound:
             pass
     return escapeHtml(code)

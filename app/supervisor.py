@@ -4,7 +4,6 @@ honcho reads the Procfile and labels the lines; its own Manager is not used beca
 outlive a killed launcher and it does not say which of them ended first.
 """
 
-import datetime
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, TextIO
@@ -22,7 +22,8 @@ from typing import IO, Self, TextIO
 from honcho.printer import Message, Printer
 
 COLOURS = ("36", "33", "32", "35")
-TROUBLE = re.compile(rb"\b(WARNING|ERROR|CRITICAL)\b|^Traceback|^\w+(\.\w+)*Error\b")
+TROUBLE = re.compile(rb"\b(WARNING|ERROR|CRITICAL)\b")
+LONGEST_SCREEN_LINE = 200
 KEPT_LINES = 20
 STOP_TIMEOUT_S = 10.0
 
@@ -42,13 +43,14 @@ class Supervisor:
     def __init__(self, folder: Path, environment: Mapping[str, str], screen: TextIO) -> None:
         """Processes run in the current folder; `folder` receives `run.log` with all they print.
 
-        Lines that look like trouble go to `screen` too.
+        The start of a line that tells of trouble goes to `screen` too.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self.log_path = folder / "run.log"
         self._log = self.log_path.open("w", encoding="utf-8")
         self._environment = dict(environment)
-        self._printers = (Printer(self._log, width=6), Printer(screen, width=6))
+        self._log_printer = Printer(self._log, width=6)
+        self._screen_printer = Printer(screen, width=6)
         self._printing = threading.Lock()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._readers: dict[str, threading.Thread] = {}
@@ -117,11 +119,12 @@ class Supervisor:
     def _read(self, name: str, colour: str, output: IO[bytes]) -> None:
         for line in output:
             self._last_lines[name].append(line.decode(errors="replace").rstrip())
-            moment = datetime.datetime.now().astimezone()
-            message = Message("line", line, moment, name, colour)
+            moment = datetime.now().astimezone()
             with self._printing:
-                for printer in self._printers if TROUBLE.search(line) else self._printers[:1]:
-                    printer.write(message)
+                self._log_printer.write(Message("line", line, moment, name, colour))
+                if TROUBLE.search(line):
+                    start = line[:LONGEST_SCREEN_LINE]
+                    self._screen_printer.write(Message("line", start, moment, name, colour))
         output.close()
 
 

@@ -21,6 +21,9 @@ FLUSH_INTERVAL_S = 0.016
 # How long the frames of an ended turn stay for readers that reconnect.
 KEPT_AFTER_END_S = 300.0
 
+# Proxies close connections that are silent for longer; nginx's default is 60 s.
+SILENCE_S = 15.0
+
 Wake = Callable[[], None]
 BuildFrame = Callable[[int], str]
 
@@ -102,7 +105,8 @@ class MemoryTurnLog:
 def follow(turn_log: TurnLog, turn_id: str, after_seq: int) -> Iterator[Sequence[str]]:
     """Yield the frames after `after_seq` as they come, until the turn has ended.
 
-    Blocks the calling thread between frames; what comes together is yielded together.
+    Blocks the calling thread between frames; what comes together is yielded together, and an
+    empty list whenever nothing has come for `SILENCE_S`.
     """
     news = threading.Event()
     turn_log.subscribe(turn_id, news.set)
@@ -114,7 +118,8 @@ def follow(turn_log: TurnLog, turn_id: str, after_seq: int) -> Iterator[Sequence
                 yield frames
             if ended:
                 return
-            news.wait()
+            if not news.wait(SILENCE_S):
+                yield []
             news.clear()
     finally:
         turn_log.unsubscribe(turn_id, news.set)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import gevent
 import httpx2
 import openai
 import orjson
@@ -76,10 +77,12 @@ class _StreamedCompletion(Completion):
         self._options = options
         self._cancelled = False
         self._socket: socket.socket | None = None
+        self._reader: Any = None
 
     def __iter__(self) -> Iterator[str]:
         # The SDK's raw response keeps its authentication and errors but leaves the lines to us:
         # its own chunk objects cost several times as much as everything else a token passes.
+        self._reader = gevent.getcurrent()
         try:
             with self._client.chat.completions.with_streaming_response.create(
                 model=self.model,
@@ -94,17 +97,22 @@ class _StreamedCompletion(Completion):
         except (openai.APIError, httpx2.HTTPError, httpx2.StreamError, OSError) as error:
             if not self._cancelled:
                 raise _explain(error) from error
+        except gevent.GreenletExit:
+            pass  # by `cancel`, before there was a socket to wake
         finally:
-            self._socket = None
+            self._socket = self._reader = None
 
     def cancel(self) -> None:
         self._cancelled = True
-        if (sock := self._socket) is not None:
+        if self._socket is not None:
             try:
                 # Unlike close(), this wakes the thread that is blocked reading.
-                sock.shutdown(socket.SHUT_RDWR)
+                self._socket.shutdown(socket.SHUT_RDWR)
             except OSError:
                 log.debug("the model's connection was already closed", exc_info=True)
+        elif isinstance(self._reader, gevent.Greenlet):
+            # Still connecting or waiting for the headers. A plain thread notices when they come.
+            self._reader.kill(block=False)
 
     def _read(self, chunks: Iterator[bytes]) -> Iterator[str]:
         """Yield the text of each network read as one piece: what arrives together stays so."""

@@ -104,11 +104,14 @@ def _engine_errors(engine: Engine) -> tuple[type[Exception], ...]:
 
 def _postgresql_engine(url: str) -> Engine:
     # pre_ping: a connection that died with a restarted server is replaced, not handed out.
-    return create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True)
+    return create_engine(
+        url, pool_size=10, max_overflow=20, pool_pre_ping=True, hide_parameters=True
+    )
 
 
 def _sqlite_engine(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"check_same_thread": False})
+    # Parameters are what people wrote; they have no business in an error message.
+    engine = create_engine(url, connect_args={"check_same_thread": False}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _configure(connection, _record):  # type: ignore[no-untyped-def]

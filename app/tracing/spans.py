@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import mlflow
 from mlflow.entities import LiveSpan, SpanEvent, SpanStatusCode, SpanType, Trace
+from mlflow.entities.span import NO_OP_SPAN_TRACE_ID
 from mlflow.tracing.constant import SpanAttributeKey, TraceMetadataKey
 from mlflow.tracing.processor.mlflow_v3 import MlflowV3SpanProcessor
 from mlflow.tracing.provider import provider, safe_set_span_in_context
@@ -22,11 +23,15 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
+from app.errors import Unavailable
 from app.protocol import Ending
 
 # A span needs an experiment before the tracking server was ever reached; the delivery puts the
 # real one in its place.
 UNRESOLVED_EXPERIMENT = "0"
+
+# As much as MLflow shows of an answer in its list of traces.
+PREVIEW_CHARS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,10 @@ class Recorder:
         root = mlflow.start_span_no_context(
             "chat_turn", span_type=SpanType.CHAIN, experiment_id=UNRESOLVED_EXPERIMENT
         )
+        if root.trace_id == NO_OP_SPAN_TRACE_ID:
+            # MLflow only logs a warning when it cannot start a span; nobody may be told of a
+            # trace that will never be.
+            raise Unavailable("Answers cannot be traced right now.")
         return TurnTrace(root, self._finished, dict(self._tags))
 
     def restart_turn(self, trace_id: str) -> "TurnTrace":
@@ -186,6 +195,8 @@ class TurnTrace:
             self._llm.end(outputs={"role": "assistant", "content": answer}, status=status)
         self.root.end(outputs=answer, status=status)
         trace = self._finished.take(self.trace_id)
+        # MLflow would show the text as JSON, in quotes.
+        trace.info.response_preview = answer[:PREVIEW_CHARS]
         trace.info.client_request_id = self._client_request_id
         trace.info.trace_metadata.update(self._metadata)
         trace.info.tags.update(self._tags, **{"thumbprint.ending": ending})

@@ -76,6 +76,11 @@ class TrackingServer:
                     raise NotDelivered(f"experiment: {error}", unreachable=True) from error
             return self._experiment_id
 
+    def ping(self) -> None:
+        """Ask the server for the experiment. Raises `NotDelivered` when it does not answer."""
+        with _explained():
+            self._client.store.get_experiment(self.experiment_id())
+
     def _find_or_create_experiment(self) -> str:
         store = self._client.store
         known = store.get_experiment_by_name(self._experiment_name)

@@ -54,7 +54,7 @@ class TurnEnder:
             turn.write_frame(
                 lambda seq: error_frame(
                     "not_saved",
-                    "This answer could not be saved; it will be missing after a reload.",
+                    "This answer could not be saved; after a reload it may be incomplete.",
                     True,
                     client_request_id=ref.client_request_id,
                     seq=seq,

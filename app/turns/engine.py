@@ -101,7 +101,7 @@ class TurnEngine:
             row = self._database.write(lambda c: self._insert(c, turn, context))
         except Exception as error:
             trace.discard()
-            if isinstance(error, IntegrityError):
+            if isinstance(error, IntegrityError) and self._is_known(user_id, client_request_id):
                 # The same message came twice at once and the other copy was faster.
                 return self.ask(user_id, ask)
             raise
@@ -192,6 +192,12 @@ class TurnEngine:
         frames.append(last_frame(row, ask_id, row.trace_id, len(frames)))
         self.turn_log.create(row.id)
         self.turn_log.append(row.id, frames, ended=True)
+
+    def _is_known(self, user_id: str, client_request_id: str) -> bool:
+        return (
+            self._database.read(lambda c: store.find_turn(c, user_id, client_request_id))
+            is not None
+        )
 
     def _insert(self, connection: Connection, turn: NewTurn, context: Context) -> TurnRow:
         row = store.insert_turn(connection, turn)

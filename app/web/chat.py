@@ -29,6 +29,7 @@ class ChatRequest(BaseModel):
     message: str
     conversation_id: str | None = None
     client_request_id: str | None = None
+    replaces: str | None = None
 
 
 class StopRequest(BaseModel):
@@ -110,4 +111,5 @@ def _events(turn_log: TurnLog, ref: TurnRef, after_seq: int) -> Iterator[str]:
         for frame in frames:
             seq += 1
             events.append(f"id: {seq}\ndata: {frame}\n\n")
-        yield "".join(events)
+        # A comment while the model is silent, so that no proxy takes the connection for dead.
+        yield "".join(events) or ": waiting\n\n"

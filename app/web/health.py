@@ -34,7 +34,7 @@ def _database() -> str:
 
 def _mlflow() -> str:
     try:
-        services().tracking.experiment_id()
+        services().tracking.ping()
     except NotDelivered:
         return "unreachable; traces and feedback wait in the outbox"
     return "ok"

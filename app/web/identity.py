@@ -16,6 +16,8 @@ from app.errors import BadRequest, Forbidden, ThumbprintError, Unauthenticated
 from app.settings import Settings
 
 _CHANGES = {"POST", "PUT", "PATCH", "DELETE"}
+# What machines ask for, and what is the same for everyone.
+_FOR_ANYONE = {"health.healthz", "health.readyz", "pages.asset"}
 # Browsers keep no cookie longer than this.
 _COOKIE_LIFETIME = timedelta(days=400)
 
@@ -47,6 +49,8 @@ def init_app(app: Flask, settings: Settings) -> None:
 
     @app.before_request
     def identify() -> None:
+        if request.endpoint in _FOR_ANYONE:
+            return
         socket = request.headers.get("Upgrade", "").lower() == "websocket"
         if socket or request.method in _CHANGES:
             _check_origin(settings)

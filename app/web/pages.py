@@ -46,7 +46,7 @@ def _blueprint(settings: Settings, version: str) -> Blueprint:
     blueprint = Blueprint("pages", __name__, template_folder=str(FRONTEND))
     page = {
         "max_message_chars": settings.chat_max_message_chars,
-        "model": "Your agent" if settings.chat_agent else settings.chat_model,
+        "model": "an agent" if settings.chat_agent else settings.chat_model,
         "demonstration_model": settings.uses_embedded_model,
         "mlflow_ui_url": settings.mlflow_link,
         "feedback_dimensions": list(settings.feedback_dimensions),

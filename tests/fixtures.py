@@ -1,0 +1,102 @@
+"""Fixtures shared by `tests/` and `e2e/`: real servers, started once and only when asked for.
+
+With CI=true a skipped test fails the run: nothing is left out in silence.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scripted_model import ScriptedModel
+from tests.servers import MlflowServer, Stack
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """One MLflow server for the whole run; a test that kills it must start it again."""
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
+    server.start()
+    yield server
+    server.terminate()
+
+
+@pytest.fixture(scope="session")
+def shared_stack(
+    tmp_path_factory: pytest.TempPathFactory, mlflow_server: MlflowServer
+) -> Iterator[Stack]:
+    """One stack for all tests that kill nothing. Ask for `stack` instead."""
+    stack = Stack(tmp_path_factory.mktemp("shared-stack"), mlflow_server)
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+
+
+@pytest.fixture
+def stack(shared_stack: Stack) -> Iterator[Stack]:
+    """The shared stack, its scripted model knowing nothing of earlier tests."""
+    shared_stack.model.clear()
+    yield shared_stack
+    shared_stack.model.clear()
+
+
+@pytest.fixture
+def stack_with(tmp_path: Path, mlflow_server: MlflowServer) -> Iterator[Callable[..., Stack]]:
+    """Start stacks of this test's own: `stack_with(CHAT_TURN_TIMEOUT_S="2")`."""
+    started: list[Stack] = []
+
+    def start(**settings: str) -> Stack:
+        folder = tmp_path / f"{tmp_path.name}-{len(started)}"
+        stack = Stack(folder, mlflow_server, **settings)
+        started.append(stack)
+        stack.start()
+        return stack
+
+    try:
+        yield start
+    finally:
+        if not mlflow_server.is_running:
+            mlflow_server.start()
+        for stack in started:
+            stack.stop()
+
+
+@pytest.fixture
+def scripted_model() -> Iterator[ScriptedModel]:
+    """A scripted model alone, for tests of the code that reads models."""
+    with ScriptedModel() as model:
+        yield model
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(
+    browser_type_launch_args: dict[str, Any], playwright: Any
+) -> dict[str, Any]:
+    """Playwright's own Chromium where it is installed, else the system's."""
+    quiet = ["--disable-background-networking", "--disable-component-update", "--no-first-run"]
+    arguments = {**browser_type_launch_args, "args": quiet}
+    if Path(playwright.chromium.executable_path).exists():
+        return arguments
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return {**arguments, "executable_path": found, "args": quiet + as_root}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """On CI, turn a skipped test into a failed one."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, which CI does not allow: {report.longrepr}"
+    return report
+

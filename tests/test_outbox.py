@@ -1,0 +1,264 @@
+"""The outbox's contract, over any database: order, leases, postponing, dead letters."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from app import outbox
+from app.outbox import LEASE_MS, MAX_BACKOFF_MS, OutboxStatus, Parcel
+from app.store.database import Database
+from app.store.tables import outbox as rows
+from tests.doubles import MovableClock
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path / 'app.db'}")
+    database.migrate()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def clock() -> MovableClock:
+    return MovableClock()
+
+
+def put(database: Database, clock: MovableClock, *rows: tuple[str, int]) -> None:
+    """Owe rows of a trace, told apart by a number."""
+    for trace_id, number in rows:
+        database.write(lambda c, t=trace_id, n=number: outbox.put(c, "feedback", t, {"n": n}, clock()))  # type: ignore[misc]
+
+
+def claim(database: Database, clock: MovableClock) -> Parcel | None:
+    return database.write(lambda c: outbox.claim(c, clock()))
+
+
+def claimed(database: Database, clock: MovableClock) -> Parcel:
+    parcel = claim(database, clock)
+    assert parcel is not None
+    return parcel
+
+
+def complete(database: Database, parcel: Parcel) -> None:
+    database.write(lambda c: outbox.complete(c, parcel))
+
+
+def status(database: Database, clock: MovableClock) -> OutboxStatus:
+    return database.read(lambda c: outbox.status(c, clock()))
+
+
+def test_an_empty_outbox_owes_nothing(database: Database, clock: MovableClock) -> None:
+    assert claim(database, clock) is None
+    assert status(database, clock) == OutboxStatus(0, 0.0, 0, None)
+
+
+def test_a_row_comes_out_as_it_went_in(database: Database, clock: MovableClock) -> None:
+    database.write(lambda c: outbox.put(c, "trace", "tr-1", {"trace": "ü😀"}, clock()))
+    parcel = claimed(database, clock)
+    assert (parcel.kind, parcel.trace_id, parcel.payload, parcel.attempts) == (
+        "trace",
+        "tr-1",
+        {"trace": "ü😀"},
+        1,
+    )
+
+
+def test_a_row_of_a_transaction_that_failed_is_not_owed(
+    database: Database, clock: MovableClock
+) -> None:
+    def work(connection: object) -> None:
+        outbox.put(connection, "trace", "tr-1", {}, clock())  # type: ignore[arg-type]
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        database.write(work)
+    assert claim(database, clock) is None
+
+
+def test_a_claimed_row_is_nobody_elses(database: Database, clock: MovableClock) -> None:
+    put(database, clock, ("tr-1", 1))
+    claimed(database, clock)
+    clock.advance(LEASE_MS - 1)
+    assert claim(database, clock) is None
+
+
+def test_a_row_whose_claimer_died_is_due_when_its_lease_ends(
+    database: Database, clock: MovableClock
+) -> None:
+    put(database, clock, ("tr-1", 1))
+    dead = claimed(database, clock)
+    clock.advance(LEASE_MS)
+    second = claimed(database, clock)
+    assert (second.id, second.attempts) == (dead.id, 2)
+    assert second.lease != dead.lease
+
+
+def test_rows_of_one_trace_leave_in_the_order_they_came(
+    database: Database, clock: MovableClock
+) -> None:
+    put(database, clock, ("tr-1", 1), ("tr-1", 2), ("tr-2", 3))
+    first = claimed(database, clock)
+    other = claimed(database, clock)
+    assert (first.payload["n"], other.payload["n"]) == (1, 3)
+    assert claim(database, clock) is None
+    complete(database, first)
+    assert claimed(database, clock).payload["n"] == 2
+
+
+def test_a_postponed_row_keeps_its_place_before_the_later_ones_of_its_trace(
+    database: Database, clock: MovableClock
+) -> None:
+    put(database, clock, ("tr-1", 1), ("tr-1", 2), ("tr-2", 3))
+    first = claimed(database, clock)
+    database.write(lambda c: outbox.postpone(c, first, "later", clock()))
+    assert claimed(database, clock).payload["n"] == 3
+    assert claim(database, clock) is None
+    clock.advance(MAX_BACKOFF_MS)
+    assert claimed(database, clock).payload["n"] == 1
+
+
+def test_a_completed_row_is_gone(database: Database, clock: MovableClock) -> None:
+    put(database, clock, ("tr-1", 1))
+    complete(database, claimed(database, clock))
+    clock.advance(LEASE_MS * 10)
+    assert claim(database, clock) is None
+    assert status(database, clock).waiting == 0
+
+
+def test_pauses_grow_up_to_a_minute_and_are_never_alike(
+    database: Database, clock: MovableClock
+) -> None:
+    put(database, clock, ("tr-1", 1))
+    pauses = []
+    for _ in range(14):
+        parcel = claimed(database, clock)
+        database.write(lambda c, p=parcel: outbox.postpone(c, p, "down", clock()))  # type: ignore[misc]
+        due_at = database.read(lambda c: c.execute(select(rows.c.available_at)).scalar_one())
+        pauses.append(due_at - clock())
+        clock.advance(pauses[-1])
+    assert all(250 <= pause <= MAX_BACKOFF_MS for pause in pauses)
+    assert pauses[0] <= 1000
+    assert max(pauses[7:]) > 10_000
+    assert len(set(pauses)) > 4
+
+
+def test_one_who_lost_the_lease_cannot_postpone_the_row_of_the_next(
+    database: Database, clock: MovableClock
+) -> None:
+    put(database, clock, ("tr-1", 1))
+    slow = claimed(database, clock)
+    clock.advance(LEASE_MS)
+    second = claimed(database, clock)
+    database.write(lambda c: outbox.postpone(c, slow, "late", clock()))
+    clock.advance(LEASE_MS - 1)
+    assert claim(database, clock) is None
+    complete(database, second)
+    assert status(database, clock).waiting == 0
+
+
+def test_one_who_lost_the_lease_cannot_bury_the_row_of_the_next(
+    database: Database, clock: MovableClock
+) -> None:
+    put(database, clock, ("tr-1", 1))
+    slow = claimed(database, clock)
+    clock.advance(LEASE_MS)
+    claimed(database, clock)
+    database.write(lambda c: outbox.bury(c, slow, "late"))
+    assert status(database, clock).dead == 0
+
+
+def test_a_dead_letter_waits_for_an_operator_and_lets_the_others_pass(
+    database: Database, clock: MovableClock
+) -> None:
+    put(database, clock, ("tr-1", 1), ("tr-1", 2))
+    first = claimed(database, clock)
+    database.write(lambda c: outbox.bury(c, first, "400: no"))
+    assert claimed(database, clock).payload["n"] == 2
+    clock.advance(LEASE_MS * 100)
+    assert claimed(database, clock).payload["n"] == 2
+    found = status(database, clock)
+    assert (found.waiting, found.dead, found.last_error) == (1, 1, "400: no")
+    assert database.read(outbox.dead_letters) == [(first.id, "feedback", "tr-1", "400: no")]
+
+
+def test_revived_dead_letters_start_afresh_in_their_old_place(
+    database: Database, clock: MovableClock
+) -> None:
+    put(database, clock, ("tr-1", 1), ("tr-1", 2))
+    first = claimed(database, clock)
+    database.write(lambda c: outbox.bury(c, first, "no"))
+    assert database.write(lambda c: outbox.revive(c, clock())) == 1
+    assert database.write(lambda c: outbox.revive(c, clock())) == 0
+    again = claimed(database, clock)
+    assert (again.payload["n"], again.attempts) == (1, 1)
+
+
+def test_hastening_makes_what_was_postponed_due_but_breaks_no_lease(
+    database: Database, clock: MovableClock
+) -> None:
+    put(database, clock, ("tr-1", 1), ("tr-2", 2), ("tr-3", 3))
+    postponed, leased, dead = (claimed(database, clock) for _ in range(3))
+    database.write(lambda c: outbox.postpone(c, postponed, "later", clock()))
+    database.write(lambda c: outbox.bury(c, dead, "no"))
+    database.write(lambda c: outbox.hasten(c, clock()))
+    assert claimed(database, clock).id == postponed.id
+    assert claim(database, clock) is None
+    assert leased.id != postponed.id
+
+
+def test_the_status_counts_what_waits_and_how_long(database: Database, clock: MovableClock) -> None:
+    put(database, clock, ("tr-1", 1))
+    clock.advance(5000)
+    put(database, clock, ("tr-2", 2))
+    parcel = claimed(database, clock)
+    database.write(lambda c: outbox.postpone(c, parcel, "503", clock()))
+    assert status(database, clock) == OutboxStatus(2, 5.0, 0, "503")
+    clock.advance(-60_000)
+    assert status(database, clock).oldest_age_s == 0.0
+
+
+def test_many_claimers_deliver_every_row_once_and_each_trace_in_order(
+    database: Database, clock: MovableClock
+) -> None:
+    put(database, clock, *((f"tr-{number % 10}", number) for number in range(60)))
+    delivered: list[tuple[str, int]] = []
+    lock = threading.Lock()
+
+    def work(_: int) -> None:
+        while status(database, clock).waiting:
+            parcel = claim(database, clock)
+            if parcel is not None:
+                with lock:
+                    delivered.append((parcel.trace_id, parcel.payload["n"]))
+                complete(database, parcel)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+    assert Counter(number for _, number in delivered) == Counter(range(60))
+    for trace in range(10):
+        mine = [number for trace_id, number in delivered if trace_id == f"tr-{trace}"]
+        assert mine == sorted(mine)
+
+
+def test_a_row_claimed_by_one_who_died_is_delivered_by_the_others(
+    database: Database, clock: MovableClock
+) -> None:
+    put(database, clock, *((f"tr-{number}", number) for number in range(10)))
+    dead = claimed(database, clock)
+    delivered = []
+    while parcel := claim(database, clock):
+        delivered.append(parcel.payload["n"])
+        complete(database, parcel)
+    assert dead.payload["n"] not in delivered
+    clock.advance(LEASE_MS)
+    last = claimed(database, clock)
+    complete(database, last)
+    assert sorted([*delivered, last.payload["n"]]) == list(range(10))

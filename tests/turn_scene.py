@@ -1,0 +1,103 @@
+"""A turn engine on a real database, its model and tracking server doubles that obey."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from app.protocol import Ask
+from app.store import turns
+from app.store.database import Database
+from app.tracing.spans import Recorder
+from app.turn_log import MemoryTurnLog, follow
+from app.turns.ending import TurnEnder
+from app.turns.engine import TurnEngine, TurnRules
+from app.turns.running import TurnRef
+from app.turns.watch import TurnWatch
+from tests.doubles import ModelDouble, MovableClock, TrackingDouble
+from tests.waiting import eventually
+
+
+class TurnScene:
+    """Everything one process needs to run turns."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        database: Database | None = None,
+        model: Any = None,
+        history_turns: int = 12,
+        timeout_s: float = 60.0,
+    ) -> None:
+        self.database = database or Database(f"sqlite:///{folder / 'app.db'}")
+        self.database.migrate()
+        self.clock = MovableClock()
+        self.uptime = 0.0
+        self.tracking = TrackingDouble()
+        self.model = ModelDouble()
+        self.recorder = Recorder({"thumbprint.version": "7", "thumbprint.environment": "test"})
+        self.ender = TurnEnder(self.database, self.tracking, clock=self.clock)
+        self.turn_log = MemoryTurnLog()
+        self.engine = TurnEngine(
+            database=self.database,
+            model=model or self.model,
+            recorder=self.recorder,
+            ender=self.ender,
+            turn_log=self.turn_log,
+            rules=TurnRules("Be brief.", history_turns, timeout_s),
+            clock=self.clock,
+        )
+        self.watch = TurnWatch(
+            self.database,
+            self.engine,
+            self.ender,
+            self.recorder,
+            clock=self.clock,
+            monotonic=lambda: self.uptime,
+        )
+
+    def ask(self, question: str = "Why?", user: str = "ann", **rest: Any) -> TurnRef:
+        """Ask, without waiting for the answer."""
+        self.clock.advance(1)
+        return self.engine.ask(user, Ask(question, **rest))
+
+    def frames(self, ref: TurnRef, after_seq: int = -1) -> list[dict[str, Any]]:
+        """Every frame of a turn, once it has ended."""
+        together = follow(self.turn_log, ref.turn_id, after_seq)
+        return [json.loads(frame) for frames in together for frame in frames]
+
+    def answer(self, question: str = "Why?", **rest: Any) -> tuple[TurnRef, dict[str, Any]]:
+        """Ask, and wait for the last frame."""
+        ref = self.ask(question, **rest)
+        last = self.frames(ref)[-1]
+        self.wait_idle()
+        return ref, last
+
+    def row(self, ref: TurnRef) -> Any:
+        """The turn in the database."""
+        return self.database.read(lambda c: turns.find_turn(c, "ann", ref.client_request_id))
+
+    def trace(self) -> dict[str, Any]:
+        """The last trace that was written."""
+        found: dict[str, Any] = json.loads(self.tracking.traces[-1])
+        return found
+
+    def wait_idle(self) -> None:
+        """Wait until no turn is running."""
+        eventually(lambda: not self.engine.running)
+
+    def close(self) -> None:
+        """Let every turn end, and close the database."""
+        for completion in self.model.completions:
+            completion.cancel()
+        if self.tracking.hold:
+            self.tracking.hold.set()
+        self.wait_idle()
+        self.database.close()
+
+
+def text_of(frames: list[dict[str, Any]]) -> str:
+    """The answer that the token frames make."""
+    return "".join(frame["content"] for frame in frames if frame["type"] == "token")
