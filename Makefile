@@ -21,7 +21,7 @@ run: ## a working chat on http://127.0.0.1:8000; Ctrl-C stops it
 	@$(BIN)/python -m app.launcher
 
 test: .venv/dev.stamp browser ## every test, in a real browser too
-	$(BIN)/python -m pytest --cov
+	$(BIN)/python -m pytest --cov=app
 
 e2e: .venv/dev.stamp browser ## only end to end; BASE_URL=https://… checks a deployment
 	$(BIN)/python -m pytest e2e

@@ -156,8 +156,9 @@ def _feedback_id(turn: TurnRow, name: str) -> str:
 def _unchanged(previous: FeedbackRow, current: FeedbackValue) -> bool:
     return (
         not previous.withdrawn
-        # 0 == False and 1 == True in Python, but not to whoever reads the assessment.
-        and type(previous.value) is type(current.value)
+        # 0 == False and 1 == True in Python, but not to whoever reads the assessment. 1 and 1.0
+        # are the same to them, and SQLite gives back the one for the other.
+        and isinstance(previous.value, bool) is isinstance(current.value, bool)
         and bool(previous.value == current.value)
         and bool(previous.rationale == current.rationale)
         and bool(previous.metadata == current.metadata)

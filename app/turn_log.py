@@ -77,7 +77,11 @@ class MemoryTurnLog:
             record.ended_at = time.monotonic()
             self._ended.append((record.ended_at, turn_id))
         for wake in tuple(record.wakes):
-            wake()
+            try:
+                wake()
+            except Exception:
+                # One reader's failure must not cost the others their frames.
+                log.exception("a reader of turn %s could not be woken", turn_id)
 
     def read(self, turn_id: str, after_seq: int) -> tuple[Sequence[str], bool] | None:
         """Frames after `after_seq`; frame `n` of the list has `seq` n."""
@@ -99,7 +103,10 @@ class MemoryTurnLog:
     def _forget_old(self) -> None:
         horizon = time.monotonic() - self._kept_after_end_s
         while self._ended and self._ended[0][0] < horizon:
-            self._records.pop(self._ended.popleft()[1], None)
+            ended_at, turn_id = self._ended.popleft()
+            record = self._records.get(turn_id)
+            if record and record.ended_at == ended_at:  # else it was put back since
+                del self._records[turn_id]
 
 
 def follow(turn_log: TurnLog, turn_id: str, after_seq: int) -> Iterator[Sequence[str]]:

@@ -37,9 +37,7 @@ def test_a_killed_process_leaves_an_interrupted_turn_with_its_text_and_trace(
     gate.release()
     stack.web.start()
     ended = eventually(
-        lambda: (
-            (found := only_turn(visitor, conversation))["ending"] == "interrupted" and found
-        ),
+        lambda: (found := only_turn(visitor, conversation))["ending"] == "interrupted" and found,
         timeout=30,
     )
     assert ended["answer"] == "the beginning"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from e2e.chat_page import ChatPage
 from e2e.visitor import Visitor
 from tests.scripted_model import Answer
 from tests.servers import Stack
@@ -95,7 +95,7 @@ def test_a_shutdown_lets_running_turns_finish_and_closes_idle_sockets(
     visitor = Visitor(stack.url)
     with visitor.open_socket() as busy, visitor.open_socket() as idle:
         turn = busy.read_until(busy.send_message("finish"), "token")
-        os.kill(stack.web.pid, signal.SIGTERM)
+        stack.web.ask_to_end()
         with pytest.raises(ConnectionClosed) as closed:
             idle.receive(timeout=10)
         assert closed.value.rcvd is not None
@@ -104,3 +104,29 @@ def test_a_shutdown_lets_running_turns_finish_and_closes_idle_sockets(
         assert busy.read_until(turn).last["type"] == "done"
         assert turn.text == "almost done"
     eventually(lambda: not stack.web.is_running, timeout=15)
+
+
+def test_who_reconnects_during_a_shutdown_does_not_hold_it_up(
+    stack_with: Callable[..., Stack],
+) -> None:
+    stack = stack_with()
+    visitor = Visitor(stack.url)
+    with visitor.open_socket() as socket:
+        stack.web.ask_to_end()
+        with pytest.raises(ConnectionClosed):
+            socket.receive(timeout=10)
+    with ExitStack() as held:
+        # Refused or sent away again: both are fine, as long as the server does end.
+        with suppress(OSError, WebSocketException):
+            held.enter_context(visitor.open_socket())
+        eventually(lambda: not stack.web.is_running, timeout=15)
+
+
+def test_a_page_finds_its_way_back_after_a_restart(
+    open_page: Callable[..., ChatPage], stack_with: Callable[..., Stack]
+) -> None:
+    stack = stack_with()
+    chat = open_page(stack.url)
+    chat.ask_and_wait("still here?")
+    stack.web.restart()
+    chat.ask_and_wait("and again?")

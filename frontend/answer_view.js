@@ -51,7 +51,9 @@ export class AnswerView {
     this.node.dataset.clientRequestId = turn.id;
     this.node.dataset.ending = "streaming";
     this.node.append(this.#text, this.#progress.node, this.actions, this.#feedback.panel);
-    const copy = iconButton("copy", "Copy answer", "copy", () => copyFrom(copy, turn.text));
+    const copy = iconButton("copy", "Copy answer", "copy", () =>
+      copyFrom(copy, turn.text, surroundings.announcer),
+    );
     const again = iconButton("again", "Regenerate", "regenerate", () => surroundings.again(turn));
     this.actions.append(this.#feedback.thumbs, copy, again, this.#feedback.status);
     if (turn.running) this.#follow();

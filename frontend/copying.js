@@ -16,12 +16,14 @@ async function copy(text) {
 /**
  * @param {HTMLElement} button shows "Copied" for a moment
  * @param {string} text
+ * @param {import("./announcer.js").Announcer} announcer
  */
-export async function copyFrom(button, text) {
+export async function copyFrom(button, text, announcer) {
   const done = await copy(text).then(
     () => true,
     () => false,
   );
   button.dataset.copied = String(done);
+  announcer.say(done ? "Copied." : "Could not copy.");
   setTimeout(() => delete button.dataset.copied, 1600);
 }

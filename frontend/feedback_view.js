@@ -50,7 +50,7 @@ export class FeedbackView {
     this.panel.append(this.#comment.node);
     feedback.addEventListener("change", () => {
       this.#show();
-      this.#announcer.say(this.status.textContent ?? "");
+      if (feedback.state !== "sending") this.#announcer.say(this.status.textContent ?? "");
     });
     this.#show();
   }

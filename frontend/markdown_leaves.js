@@ -39,7 +39,7 @@ export function buildFence(text) {
   const closed = last.startsWith(fence) && last === fence.charAt(0).repeat(last.length);
   if (closed || fence.startsWith(last || "-")) lines.pop();
   const language = info.trim().split(/\s+/)[0];
-  const code = lines.length ? `${lines.join("\n")}\n` : "";
+  const code = lines.join("\n") + (closed && lines.length ? "\n" : "");
   const attributes = { class: language ? `language-${language}` : null };
   return codeBlock(element("pre", {}, element("code", attributes, code)));
 }

@@ -39,8 +39,10 @@ export function* morphNode(mine, wanted) {
     else mine.data = wanted.data;
     return true;
   }
-  if (!(mine instanceof Element && wanted instanceof Element) || !sameTag(mine, wanted))
-    return false;
+  if (!(mine instanceof Element && wanted instanceof Element)) return false;
+  // Highlighted code has nothing in common with the plain code it takes the place of.
+  const highlighted = wanted.localName === "code" && wanted.firstElementChild;
+  if (highlighted || !sameTag(mine, wanted)) return false;
   yield* morph(mine, wanted);
   return true;
 }

@@ -36,7 +36,8 @@ export class Transcript {
     this.#log.addEventListener("click", ({ target }) => {
       const button = target instanceof Element ? target.closest("[data-copy]") : null;
       const code = button?.closest("figure")?.querySelector("pre")?.textContent;
-      if (button instanceof HTMLElement && code) copyFrom(button, code);
+      if (button instanceof HTMLElement && code)
+        copyFrom(button, code, this.#surroundings.announcer);
     });
   }
 

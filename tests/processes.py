@@ -12,7 +12,6 @@ from pathlib import Path
 
 import requests
 
-from app.settings import Settings
 from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +28,9 @@ def free_port() -> int:
 
 def clean_environment(**settings: str) -> dict[str, str]:
     """This process's environment, with `settings` in place of the app's, MLflow's and OpenAI's."""
+    # Imported here so that a broken app fails the tests that start it, not all of them.
+    from app.settings import Settings
+
     ours = {name.upper() for name in Settings.model_fields}
     kept = {
         name: value

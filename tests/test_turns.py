@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,9 +22,12 @@ from app.errors import (
     Unavailable,
 )
 from app.llm.agent import AgentModel, Message
+from app.protocol import Ask
 from app.relay import Relay
 from app.store.database import Database
+from app.tracing.spans import Recorder, TurnTrace
 from app.tracing.tracking import NotDelivered
+from tests.doubles import ModelDouble
 from tests.turn_scene import TurnScene, text_of
 from tests.waiting import eventually
 
@@ -163,8 +167,9 @@ def test_a_stop_before_the_model_was_asked_still_ends_the_turn(scene: TurnScene)
     stopped.set()
     assert [frame["type"] for frame in frames] == ["start", "done"]
     assert frames[-1]["finish_reason"] == "stopped"
-    # Nobody wants the answer any more, so nobody may go on waiting for it.
-    eventually(lambda: scene.model.completions and scene.model.completions[0].cancelled.is_set())
+    # Nobody wants the answer any more, so nobody goes on to ask for it.
+    eventually(lambda: scene.model.completions)
+    assert not scene.model.completions[0].waiting.is_set()
 
 
 def test_a_turn_past_its_time_is_ended_as_timed_out(tmp_path: Path) -> None:
@@ -176,7 +181,6 @@ def test_a_turn_past_its_time_is_ended_as_timed_out(tmp_path: Path) -> None:
     assert scene.model.completions[0].waiting.wait(5)
     scene.watch.look()
     assert scene.engine.running
-    scene.clock.advance(5_001)
     scene.uptime += 5.001
     scene.watch.look()
     last = scene.frames(ref)[-1]
@@ -206,6 +210,35 @@ def test_the_same_message_sent_twice_at_the_same_moment_is_one_turn(scene: TurnS
         assert len(set(refs)) == 1
         assert text_of(scene.frames(cast(Any, refs[0]))) == "Hello there."
     assert len(scene.model.asked) == 25
+
+
+def test_a_message_sent_again_before_its_turn_has_begun_is_the_same_turn(tmp_path: Path) -> None:
+    model = ModelDouble()
+    second: list[object] = []
+
+    class Between(Recorder):
+        """Sends the message again in between the turn's row and its first frame."""
+
+        def start_turn(self) -> TurnTrace:
+            return Interrupted(super().start_turn())
+
+    class Interrupted(TurnTrace):
+        """A trace that is described just then."""
+
+        def __init__(self, real: TurnTrace) -> None:
+            super().__init__(real.root, real._finished, real._tags)
+
+        def describe(self, *rest: Any) -> None:
+            if not second:
+                second.append(scene.engine.ask("ann", Ask("Why?", client_request_id="r1")))
+            super().describe(*rest)
+
+    scene = TurnScene(tmp_path, model=model, recorder=Between({}))
+    first = scene.ask("Why?", client_request_id="r1")
+    assert second == [first]
+    assert text_of(scene.frames(first)) == "Hello there."
+    assert len(model.asked) == 1
+    scene.close()
 
 
 def test_the_same_id_with_another_message_is_a_conflict(scene: TurnScene) -> None:
@@ -335,8 +368,6 @@ def test_done_says_stored_only_once_the_trace_is(scene: TurnScene) -> None:
 
 
 def text_of_log(scene: TurnScene, turn_id: str) -> str:
-    import json
-
     found = scene.turn_log.read(turn_id, -1)
     assert found is not None
     return text_of([json.loads(frame) for frame in found[0]])

@@ -103,7 +103,8 @@ def test_a_clock_that_jumps_ends_nobodys_turn(dying: TurnScene, witness: TurnSce
         look(dying, 1)
         look(witness, 1)
         assert ending(witness) == "running"
-        assert dying.engine.running
+    (turn,) = dying.engine.running.values()
+    assert turn.add("!"), "the turn was closed"
 
 
 def test_of_two_witnesses_one_ends_the_turn(dying: TurnScene, witness: TurnScene, tmp_path: Path) -> None:

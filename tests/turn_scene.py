@@ -30,6 +30,7 @@ class TurnScene:
         model: Any = None,
         history_turns: int = 12,
         timeout_s: float = 60.0,
+        recorder: Recorder | None = None,
     ) -> None:
         self.database = database or Database(f"sqlite:///{folder / 'app.db'}")
         self.database.migrate()
@@ -37,7 +38,7 @@ class TurnScene:
         self.uptime = 0.0
         self.tracking = TrackingDouble()
         self.model = ModelDouble()
-        self.recorder = Recorder({"thumbprint.version": "7", "thumbprint.environment": "test"})
+        self.recorder = recorder or Recorder({"thumbprint.version": "7"})
         self.ender = TurnEnder(self.database, self.tracking, clock=self.clock)
         self.turn_log = MemoryTurnLog()
         self.engine = TurnEngine(
@@ -48,6 +49,7 @@ class TurnScene:
             turn_log=self.turn_log,
             rules=TurnRules("Be brief.", history_turns, timeout_s),
             clock=self.clock,
+            monotonic=lambda: self.uptime,
         )
         self.watch = TurnWatch(
             self.database,

@@ -7,6 +7,7 @@ SDK's chunk objects cost several times as much as everything else that happens t
 import logging
 import socket
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -62,6 +63,10 @@ class EndpointModel:
         fitting = _fit(messages, _EMBEDDED_CONTEXT_CHARS)
         return _StreamedCompletion(client, endpoint.model, fitting, _EMBEDDED_OPTIONS)
 
+    def close(self) -> None:
+        """Close the connections kept for the next answers."""
+        self._client.close()
+
 
 class _StreamedCompletion(Completion):
     def __init__(
@@ -83,6 +88,8 @@ class _StreamedCompletion(Completion):
         # The SDK's raw response keeps its authentication and errors but leaves the lines to us:
         # its own chunk objects cost several times as much as everything else a token passes.
         self._reader = gevent.getcurrent()
+        if self._cancelled:
+            return
         try:
             with self._client.chat.completions.with_streaming_response.create(
                 model=self.model,
@@ -117,27 +124,40 @@ class _StreamedCompletion(Completion):
     def _read(self, chunks: Iterator[bytes]) -> Iterator[str]:
         """Yield the text of each network read as one piece: what arrives together stays so."""
         rest = b""
-        finished = False
-        for chunk in chunks:
+        for chunk in chain(chunks, (b"\n",)):  # the last line may lack its end
             *lines, rest = (rest + chunk).split(b"\n")
             if len(rest) > _LONGEST_LINE:
                 raise ModelError("The model's answer could not be understood.")
-            text = ""
-            for line in lines:
-                if line.startswith(b"data:"):
-                    data = line[5:].strip()
-                    if data == b"[DONE]":
-                        finished = True
-                    else:
-                        text += self._take(data)
+            text, failure = self._take_lines(lines)
             if text:
                 yield text
+            if failure:
+                raise failure
             if self._cancelled:
                 return
-        if not finished and self._finish is None:
+        if not self._heard:
+            raise ModelError("The model's answer could not be understood.")
+        if not self._finished:
             raise ModelError("The model stopped in the middle of its answer.", code="model_cut_off")
 
-    _finish: str | None = None
+    _heard = False
+    _finished = False
+
+    def _take_lines(self, lines: list[bytes]) -> tuple[str, ModelError | None]:
+        """The text of these lines, and what went wrong after it."""
+        text = ""
+        for line in lines:
+            if line.startswith(b"data:"):
+                self._heard = True
+                data = line[5:].strip()
+                if data == b"[DONE]":
+                    self._finished = True
+                    continue
+                try:
+                    text += self._take(data)
+                except ModelError as error:
+                    return text, error
+        return text, None
 
     def _take(self, data: bytes) -> str:
         try:
@@ -146,17 +166,25 @@ class _StreamedCompletion(Completion):
                 log.error("the model reported an error in its stream: %s", chunk["error"])
                 raise ModelError("The model reported an error in the middle of its answer.")
             if usage := chunk.get("usage"):
-                self.usage = TokenUsage(usage["prompt_tokens"], usage["completion_tokens"])
+                self.usage = _counted(usage) or self.usage
             choices = chunk.get("choices") or ()
             text = ""
             for choice in choices:
                 text += (choice.get("delta") or {}).get("content") or ""
                 if reason := choice.get("finish_reason"):
-                    self._finish = reason
+                    self._finished = True
                     self.finish_reason = "length" if reason == "length" else "stop"
             return text
-        except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+        except (orjson.JSONDecodeError, AttributeError, TypeError) as error:
             raise ModelError("The model's answer could not be understood.") from error
+
+
+def _counted(usage: dict[str, object]) -> TokenUsage | None:
+    """The token counts, where the endpoint gave both: an answer does not fail for want of them."""
+    asked, answered = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if isinstance(asked, int) and isinstance(answered, int):
+        return TokenUsage(asked, answered)
+    return None
 
 
 def _fit(messages: Sequence[Message], most_chars: int) -> list[Message]:

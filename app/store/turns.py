@@ -5,7 +5,7 @@ Every function takes an open connection, so that callers decide what belongs in 
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, exists, func, insert, select, update
@@ -30,6 +30,7 @@ class NewTurn:
     replaces: str | None
     trace_id: str
     now: int
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def insert_turn(connection: Connection, turn: NewTurn) -> TurnRow:
     row = connection.execute(
         insert(turns)
         .values(
-            id=uuid.uuid4().hex,
+            id=turn.id,
             conversation_id=conversation_id,
             user_id=turn.user_id,
             client_request_id=turn.client_request_id,

@@ -57,6 +57,7 @@ class TurnEngine:
         turn_log: TurnLog,
         rules: TurnRules,
         clock: Clock = now_ms,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.turn_log = turn_log
         self.running: dict[str, RunningTurn] = {}
@@ -67,6 +68,7 @@ class TurnEngine:
         self._flusher = Flusher(turn_log)
         self._rules = rules
         self._clock = clock
+        self._monotonic = monotonic
         self._draining = False
 
     def ask(self, user_id: str, ask: Ask) -> TurnRef:
@@ -97,10 +99,13 @@ class TurnEngine:
             trace_id=trace.trace_id,
             now=self._clock(),
         )
+        # Before the row: whoever finds that, with the same message at the same moment, follows this.
+        self.turn_log.create(turn.id)
         try:
             row = self._database.write(lambda c: self._insert(c, turn, context))
         except Exception as error:
             trace.discard()
+            self.turn_log.append(turn.id, [], ended=True)
             if isinstance(error, IntegrityError) and self._is_known(user_id, client_request_id):
                 # The same message came twice at once and the other copy was faster.
                 return self.ask(user_id, ask)
@@ -108,12 +113,11 @@ class TurnEngine:
         messages = context.messages(self._rules.system_prompt, ask.content)
         trace.describe(client_request_id, user_id, row.conversation_id, messages)
         ref = TurnRef(row.id, client_request_id, row.conversation_id)
-        self.turn_log.create(ref.turn_id)
         running = RunningTurn(
             ref,
             trace,
             TurnWriter(self._flusher, ref.turn_id, client_request_id),
-            deadline=turn.now + int(self._rules.timeout_s * 1000),
+            deadline=self._monotonic() + self._rules.timeout_s,
             clock=self._clock,
         )
         self.running[ref.turn_id] = running
@@ -149,7 +153,7 @@ class TurnEngine:
 
     def end_overdue(self) -> None:
         """End the running turns that have passed their deadline."""
-        now = self._clock()
+        now = self._monotonic()
         for turn in list(self.running.values()):
             if now > turn.deadline:
                 self.end_early(
@@ -179,9 +183,12 @@ class TurnEngine:
             if after_seq >= 0:
                 raise NotFound("The frames of this turn are gone.", code="turn_expired")
             self._restore(row)
-        elif found == ([], True):
+        elif not found[0] and (found[1] or not self._was_sent(row.id, after_seq)):
             raise BadRequest(f"Expected an `after_seq` before the turn's end, got {after_seq}.")
         return TurnRef(row.id, row.client_request_id, row.conversation_id)
+
+    def _was_sent(self, turn_id: str, seq: int) -> bool:
+        return seq < 0 or self.turn_log.read(turn_id, seq - 1) != ([], False)
 
     def _restore(self, row: TurnRow) -> None:
         """Put the frames of an ended turn back into the log, its text as one token frame."""
@@ -208,7 +215,9 @@ class TurnEngine:
 
     def _run(self, turn: RunningTurn, messages: list[Message]) -> None:
         try:
-            turn.completion = completion = self._model.complete(messages)
+            completion = self._model.complete(messages)
+            if not turn.begin(completion):
+                return  # It was ended before the model was asked.
             if completion.model:
                 turn.trace.start_llm(completion.model, messages)
             with turn.trace.active():

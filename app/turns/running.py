@@ -22,9 +22,9 @@ class RunningTurn:
     """The answer in the making, shared by the turn's thread and whoever may end it early."""
 
     def __init__(
-        self, ref: TurnRef, trace: TurnTrace, writer: TurnWriter, deadline: int, clock: Clock
+        self, ref: TurnRef, trace: TurnTrace, writer: TurnWriter, deadline: float, clock: Clock
     ) -> None:
-        """`deadline` is the time, in milliseconds since the epoch, after which it is ended."""
+        """`deadline` is when it is ended, in seconds of the monotonic clock."""
         self.ref = ref
         self.trace = trace
         self.deadline = deadline
@@ -35,6 +35,12 @@ class RunningTurn:
         self._pieces: list[str] = []
         self._open = True
         self._lock = threading.Lock()
+
+    def begin(self, completion: Completion) -> bool:
+        """Take the answer that is about to come; false once the turn is closed."""
+        with self._lock:
+            self.completion = completion
+            return self._open
 
     def add(self, piece: str) -> bool:
         """Add text to the answer and the log; false once the turn is closed."""

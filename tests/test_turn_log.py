@@ -1,0 +1,246 @@
+"""The turn log: a contract every storage keeps, and the batching in front of it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from app.turn_log import Flusher, MemoryTurnLog, TurnLog, TurnWriter, follow
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def turn_log() -> TurnLog:
+    return MemoryTurnLog()
+
+
+def read(turn_log: TurnLog, after_seq: int = -1) -> tuple[list[str], bool]:
+    found = turn_log.read("t", after_seq)
+    assert found is not None
+    return list(found[0]), found[1]
+
+
+def test_a_turn_nobody_began_is_not_known(turn_log: TurnLog) -> None:
+    assert turn_log.read("nothing", -1) is None
+
+
+def test_frames_come_out_in_order_from_any_place(turn_log: TurnLog) -> None:
+    turn_log.create("t")
+    assert read(turn_log) == ([], False)
+    turn_log.append("t", ["0", "1"], ended=False)
+    turn_log.append("t", ["2"], ended=True)
+    assert read(turn_log) == (["0", "1", "2"], True)
+    assert read(turn_log, 0) == (["1", "2"], True)
+    assert read(turn_log, 2) == ([], True)
+
+
+def test_turns_do_not_mix(turn_log: TurnLog) -> None:
+    turn_log.create("t")
+    turn_log.create("other")
+    turn_log.append("other", ["x"], ended=True)
+    assert read(turn_log) == ([], False)
+
+
+def test_readers_are_woken_until_they_leave(turn_log: TurnLog) -> None:
+    turn_log.create("t")
+    woken: list[str] = []
+    one: Callable[[], None] = lambda: woken.append("one")  # noqa: E731
+    two: Callable[[], None] = lambda: woken.append("two")  # noqa: E731
+    turn_log.subscribe("t", one)
+    turn_log.subscribe("t", two)
+    turn_log.append("t", ["0"], ended=False)
+    turn_log.unsubscribe("t", one)
+    turn_log.append("t", ["1"], ended=True)
+    assert sorted(woken) == ["one", "two", "two"]
+
+
+def test_a_reader_of_nothing_may_come_and_go(turn_log: TurnLog) -> None:
+    turn_log.subscribe("nothing", print)
+    turn_log.unsubscribe("nothing", print)
+
+
+def test_a_reader_may_leave_while_it_is_woken(turn_log: TurnLog) -> None:
+    turn_log.create("t")
+
+    def leave() -> None:
+        turn_log.unsubscribe("t", leave)
+
+    turn_log.subscribe("t", leave)
+    turn_log.append("t", ["0"], ended=False)
+
+
+def test_a_follower_gets_what_was_there_and_what_comes_until_the_end(turn_log: TurnLog) -> None:
+    turn_log.create("t")
+    turn_log.append("t", ["0"], ended=False)
+    following = follow(turn_log, "t", -1)
+    assert list(next(following)) == ["0"]
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(lambda: [frame for frames in following for frame in frames])
+        turn_log.append("t", ["1"], ended=False)
+        turn_log.append("t", ["2", "3"], ended=True)
+        assert coming.result(5) == ["1", "2", "3"]
+
+
+def test_late_followers_and_many_followers_get_the_same(turn_log: TurnLog) -> None:
+    turn_log.create("t")
+
+    def watch(_: int) -> list[str]:
+        return [frame for frames in follow(turn_log, "t", -1) for frame in frames]
+
+    with ThreadPoolExecutor(8) as pool:
+        coming = [pool.submit(watch, number) for number in range(4)]
+        for number in range(50):
+            turn_log.append("t", [str(number)], ended=number == 49)
+        coming += [pool.submit(watch, number) for number in range(4)]
+        assert {tuple(one.result(10)) for one in coming} == {tuple(map(str, range(50)))}
+
+
+def test_following_what_is_not_known_ends_at_once(turn_log: TurnLog) -> None:
+    assert list(follow(turn_log, "nothing", -1)) == []
+
+
+def test_a_follower_that_leaves_is_woken_no_more() -> None:
+    turn_log = MemoryTurnLog()
+    turn_log.create("t")
+    turn_log.append("t", ["0"], ended=False)
+    following: Any = follow(turn_log, "t", -1)
+    next(following)
+    following.close()
+    assert turn_log._records["t"].wakes == set()
+
+
+def test_ended_turns_are_forgotten_after_a_while_and_running_ones_never() -> None:
+    turn_log = MemoryTurnLog(kept_after_end_s=0.0)
+    for name in ("t", "running"):
+        turn_log.create(name)
+    turn_log.append("t", ["0"], ended=True)
+    ended_at = time.monotonic()
+    eventually(lambda: time.monotonic() > ended_at)
+    turn_log.create("another")
+    assert turn_log.read("t", -1) is None
+    assert turn_log.read("running", -1) == ([], False)
+
+
+def test_a_turn_put_back_into_the_log_is_kept_as_long_as_any_other() -> None:
+    turn_log = MemoryTurnLog(kept_after_end_s=0.05)
+    turn_log.create("t")
+    turn_log.append("t", ["0"], ended=True)
+    began = time.monotonic()
+    eventually(lambda: time.monotonic() > began + 0.04)
+    turn_log.create("t")
+    turn_log.append("t", ["again"], ended=True)
+    eventually(lambda: time.monotonic() > began + 0.06)
+    turn_log.create("another")  # what ended first is forgotten now
+    assert read(turn_log) == (["again"], True)
+
+
+class TimedLog(MemoryTurnLog):
+    """Notes when frames were appended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: list[float] = []
+
+    def append(self, turn_id: str, frames: Any, *, ended: bool) -> None:
+        self.times.append(time.monotonic())
+        super().append(turn_id, frames, ended=ended)
+
+
+def writer_of(turn_log: TurnLog, interval_s: float = 0.016) -> TurnWriter:
+    turn_log.create("t")
+    return TurnWriter(Flusher(turn_log, interval_s), "t", "r1")
+
+
+def terminal(seq: int) -> str:
+    return json.dumps({"type": "done", "seq": seq})
+
+
+def written(turn_log: TurnLog) -> list[dict[str, Any]]:
+    eventually(lambda: read(turn_log)[1])
+    return [json.loads(frame) for frame in read(turn_log)[0]]
+
+
+def test_the_first_token_leaves_at_once() -> None:
+    turn_log = TimedLog()
+    writer = writer_of(turn_log, interval_s=5.0)
+    began = time.monotonic()
+    writer.write("Hello")
+    eventually(lambda: turn_log.times, every=0.001)
+    assert turn_log.times[0] - began < 0.5
+
+
+def test_what_gathers_in_an_interval_is_one_frame() -> None:
+    turn_log = TimedLog()
+    writer = writer_of(turn_log, interval_s=0.05)
+    for number in range(500):
+        writer.write(f"{number} ")
+    writer.write_frame(terminal, ends_turn=True)
+    frames = written(turn_log)
+    assert "".join(f.get("content", "") for f in frames) == "".join(f"{n} " for n in range(500))
+    assert len(frames) <= 5
+    assert frames[-1]["type"] == "done"
+
+
+def test_a_turn_gets_one_flush_an_interval_however_fast_it_writes() -> None:
+    turn_log = TimedLog()
+    writer = writer_of(turn_log, interval_s=0.03)
+    began = time.monotonic()
+
+    def write_until_time_is_up() -> bool:
+        writer.write("x")
+        return time.monotonic() - began > 0.3
+
+    eventually(write_until_time_is_up, every=0.0005)
+    writer.write_frame(terminal, ends_turn=True)
+    frames = written(turn_log)
+    gaps = [b - a for a, b in zip(turn_log.times, turn_log.times[1:], strict=False)]
+    assert len(frames) <= 0.3 / 0.03 + 4
+    assert sum(gap < 0.025 for gap in gaps) <= 2
+
+
+def test_text_and_frames_come_out_in_the_order_they_went_in_with_seq_without_gaps() -> None:
+    turn_log = MemoryTurnLog()
+    writer = writer_of(turn_log, interval_s=0.001)
+    writer.write_frame(lambda seq: json.dumps({"type": "start", "seq": seq}))
+    for number in range(300):
+        writer.write(f"{number},")
+    writer.write_frame(terminal, ends_turn=True)
+    frames = written(turn_log)
+    assert [frame["seq"] for frame in frames] == list(range(len(frames)))
+    assert (frames[0]["type"], frames[-1]["type"]) == ("start", "done")
+    text = "".join(frame.get("content", "") for frame in frames)
+    assert text == "".join(f"{number}," for number in range(300))
+
+
+def test_a_turn_whose_frames_cannot_be_appended_does_not_stop_the_others() -> None:
+    turn_log = MemoryTurnLog()
+    turn_log.create("t")
+    flusher = Flusher(turn_log, 0.001)
+    lost = TurnWriter(flusher, "never-created", "r0")
+    lost.write("x")
+    writer = TurnWriter(flusher, "t", "r1")
+    writer.write("Hello")
+    writer.write_frame(terminal, ends_turn=True)
+    assert len(written(turn_log)) == 2
+
+
+def test_a_reader_that_raises_does_not_cost_the_others_their_frames() -> None:
+    turn_log = MemoryTurnLog()
+    writer = writer_of(turn_log, 0.001)
+    woken = threading.Event()
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    turn_log.subscribe("t", fail)
+    turn_log.subscribe("t", woken.set)
+    for number in range(8):
+        turn_log.subscribe("t", lambda n=number: 1 // 0)  # type: ignore[misc]
+    writer.write("Hello")
+    assert woken.wait(5)
