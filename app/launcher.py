@@ -43,8 +43,16 @@ class Stage:
 class Launcher:
     """One run: from the checks to the last process's end."""
 
-    def __init__(self, settings: Settings, commands: Mapping[str, str], screen: TextIO) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        commands: Mapping[str, str],
+        screen: TextIO,
+        folder: Path = ROOT,
+    ) -> None:
+        """`commands` are the Procfile's, run in `folder`; `screen` is where people look."""
         self._settings = settings
+        self._folder = folder
         self._commands = choose(settings, commands)
         self._screen = screen
         self._stopping = threading.Event()
@@ -62,9 +70,10 @@ class Launcher:
         """
         self._check()
         settings = self._settings
-        with Supervisor(settings.data_dir / "logs", self._environment(), self._screen) as processes:
+        log_path = settings.data_dir / "logs" / "run.log"
+        with Supervisor(self._folder, self._environment(), log_path, self._screen) as processes:
             self._say(f"Starting {', '.join(self._commands)}. Ctrl-C stops everything.")
-            self._say(f"What they print goes to {processes.log_path}")
+            self._say(f"What they print goes to {log_path}")
             self._follow(processes)
             if self._ended is None:
                 self._say("Stopping ...")
@@ -197,8 +206,8 @@ def main() -> None:
     try:
         settings = load_settings()
         settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
-        launcher = Launcher(settings, parse_procfile(procfile.read_text()).processes, sys.stdout)
-        os.chdir(procfile.parent)
+        commands = parse_procfile(procfile.read_text()).processes
+        launcher = Launcher(settings, commands, sys.stdout, procfile.parent)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: launcher.stop())
         raise SystemExit(launcher.run())

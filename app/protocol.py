@@ -86,8 +86,7 @@ def parse_ask(body: dict[str, Any], field: str, max_message_chars: int) -> Ask:
     content = body.get(field)
     if not isinstance(content, str):
         raise BadRequest(f"Expected `{field}` to be a string, got {_kind(content)}.")
-    # NUL cannot be stored by PostgreSQL, lone surrogates not by anyone.
-    content = content.replace("\0", "").encode("utf-8", "replace").decode()
+    content = _storable(content)
     if not content.strip():
         raise BadRequest("Expected a message with text, got an empty one.", code="empty_message")
     if len(content) > max_message_chars:
@@ -102,10 +101,15 @@ def parse_ask(body: dict[str, Any], field: str, max_message_chars: int) -> Ask:
         )
     return Ask(
         content,
-        conversation_id or None,
+        _storable(conversation_id or "") or None,
         _client_request_id(body, required=False) or None,
         _client_request_id(body, required=False, field="replaces") or None,
     )
+
+
+def _storable(text: str) -> str:
+    # NUL cannot be stored or searched for by PostgreSQL, lone surrogates not by anyone.
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _client_request_id(

@@ -40,14 +40,16 @@ class Ended:
 class Supervisor:
     """The running processes. As a context manager it leaves none behind."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], screen: TextIO) -> None:
-        """Processes run in the current folder; `folder` receives `run.log` with all they print.
+    def __init__(
+        self, folder: Path, environment: Mapping[str, str], log_path: Path, screen: TextIO
+    ) -> None:
+        """Processes run in `folder`; all they print goes to `log_path`.
 
         The start of a line that tells of trouble goes to `screen` too.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        self.log_path = folder / "run.log"
-        self._log = self.log_path.open("w", encoding="utf-8")
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+        self._log = log_path.open("w", encoding="utf-8")
+        self._folder = folder
         self._environment = dict(environment)
         self._log_printer = Printer(self._log, width=6)
         self._screen_printer = Printer(screen, width=6)
@@ -72,6 +74,7 @@ class Supervisor:
         """Start `command` in a shell and in a process group of its own."""
         process = subprocess.Popen(
             [*_until_we_end(), "sh", "-c", command],
+            cwd=self._folder,
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

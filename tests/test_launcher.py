@@ -8,16 +8,18 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from app.launcher import ROOT, Launcher, box, choose, explain, reachable
 from app.preflight import CannotStart, check_folder, check_port
 from app.settings import Settings
-from app.supervisor import Ended
+from app.supervisor import Ended, Supervisor
 from tests.processes import clean_environment, free_port
 from tests.waiting import eventually
 
@@ -35,66 +37,82 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
 '''
 
 
-def settings(tmp_path: Path, **given: object) -> Settings:
-    return Settings(_env_file=None, data_dir=tmp_path, **given)  # type: ignore[call-arg,arg-type]
-
-
-@contextmanager
-def launched(folder: Path, commands: Mapping[str, str], **environment: str) -> Iterator[Run]:
-    """`python -m app.launcher` on a Procfile of `commands`, its output in a file."""
-    procfile = folder / "Procfile"
-    procfile.write_text("".join(f"{name}: {line}\n" for name, line in commands.items()))
-    (folder / "server.py").write_text(SERVER)
-    output = folder / "output.txt"
-    given = clean_environment(DATA_DIR=str(folder / "data"), **environment)
-    with output.open("wb") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "app.launcher", str(procfile)],
-            env=given,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        yield Run(process, output)
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
 class Run:
-    """A launcher under test and what it has printed."""
+    """A launcher that runs fake processes in `folder`, in a thread of this process."""
 
-    def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
-        self.process = process
-        self._output = output
+    def __init__(self, folder: Path, commands: Mapping[str, str], **given: object) -> None:
+        (folder / "server.py").write_text(SERVER)
+        self._screen = io.StringIO()
+        chosen = settings(folder / "data", **given)
+        self.launcher = Launcher(chosen, commands, self._screen, folder)
+        self.status: int | None = None
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        self.status = self.launcher.run()
+
+    def output(self) -> str:
+        """Everything it has printed by now."""
+        return self._screen.getvalue()
 
     def said(self, text: str) -> bool:
         """Whether it has printed `text` by now."""
         return text in self.output()
 
-    def output(self) -> str:
-        """Everything it has printed by now."""
-        return self._output.read_text()
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.launcher.stop()
+        self.thread.join(30)
+        assert not self.thread.is_alive()
 
 
-def elsewhere() -> dict[str, str]:
+def settings(data_dir: Path, **given: object) -> Settings:
+    return Settings(_env_file=None, data_dir=data_dir, **given)  # type: ignore[call-arg,arg-type]
+
+
+def elsewhere() -> dict[str, object]:
     """Settings of a run that needs neither an MLflow server nor a model of its own."""
     return {
-        "PORT": str(free_port()),
-        "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
-        "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
+        "port": free_port(),
+        "mlflow_tracking_uri": "http://127.0.0.1:9",
+        "openai_base_url": "http://127.0.0.1:9/v1",
     }
+
+
+@contextmanager
+def launcher_process(
+    folder: Path, commands: Mapping[str, str], **given: object
+) -> Iterator[subprocess.Popen[str]]:
+    """`python -m app.launcher` on a Procfile of `commands`, as make starts it."""
+    procfile = folder / "Procfile"
+    procfile.write_text("".join(f"{name}: {line}\n" for name, line in commands.items()))
+    environment = {name.upper(): str(value) for name, value in given.items()}
+    with subprocess.Popen(
+        [sys.executable, "-m", "app.launcher", str(procfile)],
+        env=clean_environment(DATA_DIR=str(folder / "data"), **environment),
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 def pid_in(path: Path) -> int:
     """The process ID that a fake process has written."""
-    return int(eventually(lambda: path.exists() and path.read_text().strip(), timeout=30))
+    return int(eventually(lambda: path.exists() and path.read_text().strip(), timeout=60))
 
 
 def has_ended(pid: int) -> bool:
+    """Whether no such process is left."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -102,27 +120,32 @@ def has_ended(pid: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize(
-    ("setting", "commands"),
-    [("PORT", {"web": "sleep 60"}), ("MLFLOW_PORT", {"mlflow": "sleep 60"})],
-)
-def test_a_port_in_use_is_one_line_that_names_port_and_setting(
-    tmp_path: Path, setting: str, commands: dict[str, str]
-) -> None:
+def test_a_port_in_use_is_one_line_on_the_screen_and_exit_status_1(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
-        port = str(busy.getsockname()[1])
-        ports = {"PORT": str(free_port()), "MLFLOW_PORT": str(free_port()), setting: port}
-        with launched(tmp_path, commands, **ports) as run:
-            assert run.process.wait(30) == 1
-    assert run.output().count("\n") == 1
-    assert f"Port {port} ({setting}) is in use" in run.output()
+        port = busy.getsockname()[1]
+        with launcher_process(tmp_path, {"web": "touch started"}, port=port) as process:
+            output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert output.count("\n") == 1
+    assert f"Port {port} (PORT) is in use" in output
+    assert not (tmp_path / "started").exists()
+
+
+def test_the_mlflow_port_is_checked_too_and_its_setting_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        run = Run(tmp_path, {"mlflow": "touch started"}, mlflow_port=port)
+        with pytest.raises(CannotStart, match=rf"Port {port} \(MLFLOW_PORT\) is in use"):
+            run.launcher.run()
+    assert not (tmp_path / "started").exists()
 
 
 def test_a_wrong_setting_is_one_line_and_nothing_starts(tmp_path: Path) -> None:
-    with launched(tmp_path, {"web": "touch started"}, PORT="eighty") as run:
-        assert run.process.wait(30) == 1
-    assert run.output().startswith("PORT: ")
-    assert run.output().count("\n") == 1
+    with launcher_process(tmp_path, {"web": "touch started"}, port="eighty") as process:
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert output.startswith("PORT: ")
+    assert output.count("\n") == 1
     assert not (tmp_path / "started").exists()
 
 
@@ -149,66 +172,81 @@ def test_a_process_that_dies_is_named_with_its_status_and_last_lines_and_all_els
         "web": "echo $$ > pid; exec python server.py $PORT",
         "relay": "echo the disk is on fire; exit 7",
     }
-    with launched(tmp_path, commands, **elsewhere()) as run:
-        assert run.process.wait(30) == 1
-        assert "relay ended (exit status 7)" in run.output()
-        assert "the disk is on fire" in run.output()
+    with Run(tmp_path, commands, **elsewhere()) as run:
+        run.thread.join(30)
+        assert run.status == 1
         assert has_ended(pid_in(tmp_path / "pid"))
+    assert "relay ended (exit status 7)" in run.output()
+    assert "the disk is on fire" in run.output()
 
 
 def test_the_chat_is_announced_before_mlflow_is_up_and_all_addresses_after(tmp_path: Path) -> None:
-    given = {**elsewhere(), "MLFLOW_TRACKING_URI": "", "MLFLOW_PORT": str(free_port())}
+    ports = {"port": free_port(), "mlflow_port": free_port()}
     commands = {
-        "web": "python server.py $PORT",
+        "web": "exec python server.py $PORT",
+        "relay": "exec sleep 600",
         "mlflow": "read line < gate; exec python server.py $MLFLOW_PORT",
     }
     os.mkfifo(tmp_path / "gate")
-    with launched(tmp_path, commands, **given) as run:
-        chat = f"http://127.0.0.1:{given['PORT']}"
+    with Run(tmp_path, commands, **ports) as run:
+        chat = f"http://127.0.0.1:{ports['port']}"
         eventually(lambda: run.said(f"You can chat now: {chat}"), timeout=30)
         assert run.said("MLflow is still starting")
         assert not run.said("MLflow UI")
         (tmp_path / "gate").write_text("open\n")
-        eventually(lambda: run.said(f"MLflow UI  http://127.0.0.1:{given['MLFLOW_PORT']}"), 30)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_ctrl_c_a_stop_and_a_closed_terminal_end_everything(
-    tmp_path: Path, number: signal.Signals
-) -> None:
-    with launched(tmp_path, {"relay": "echo $$ > pid; exec sleep 600"}, **elsewhere()) as run:
-        pid = pid_in(tmp_path / "pid")
-        run.process.send_signal(number)
-        assert run.process.wait(30) == 0
-        assert has_ended(pid)
+        eventually(lambda: run.said(f"MLflow UI  http://127.0.0.1:{ports['mlflow_port']}"), 30)
+    assert run.status == 0
     assert run.output().endswith("Stopped.\n")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
-def test_nothing_outlives_a_killed_launcher(tmp_path: Path) -> None:
-    with launched(tmp_path, {"relay": "echo $$ > pid; exec sleep 600"}, **elsewhere()) as run:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_ctrl_c_and_a_closed_terminal_end_everything(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    commands = {"relay": "echo $$ > pid; exec sleep 600"}
+    with launcher_process(tmp_path, commands, **elsewhere()) as process:
         pid = pid_in(tmp_path / "pid")
-        run.process.kill()
-        run.process.wait()
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=60)
+        assert has_ended(pid)
+    assert process.returncode == 0
+    assert output.endswith("Stopped.\n")
+
+
+def test_nothing_outlives_a_killed_launcher(tmp_path: Path) -> None:
+    commands = {"relay": "echo $$ > pid; exec sleep 600"}
+    with launcher_process(tmp_path, commands, **elsewhere()) as process:
+        pid = pid_in(tmp_path / "pid")
+        process.kill()
+        process.wait()
         eventually(lambda: has_ended(pid))
 
 
 def test_everything_printed_is_logged_and_only_trouble_is_shown(tmp_path: Path) -> None:
-    talk = "echo all is well; echo 'WARNING the milk is off'; echo $$ > pid; exec sleep 600"
-    with launched(tmp_path, {"relay": talk}, **elsewhere()) as run:
-        eventually(lambda: run.said("the milk is off"), timeout=30)
+    talk = "echo all is well; echo 'WARNING the milk is off'; exec sleep 600"
+    with Run(tmp_path, {"relay": talk}, **elsewhere()) as run:
+        eventually(lambda: run.said("the milk is off"))
         assert not run.said("all is well")
     logged = (tmp_path / "data" / "logs" / "run.log").read_text()
     assert "all is well" in logged
     assert "the milk is off" in logged
 
 
+def test_a_process_that_will_not_stop_is_killed(tmp_path: Path) -> None:
+    stubborn = "trap '' TERM; echo $$ > pid; while true; do sleep 1; done"
+    with Supervisor(tmp_path, os.environ, tmp_path / "run.log", io.StringIO()) as processes:
+        processes.start("relay", stubborn)
+        pid = pid_in(tmp_path / "pid")
+        processes.stop(timeout_s=0.1)
+        assert has_ended(pid)
+
+
 def test_processes_are_told_the_checked_settings(tmp_path: Path) -> None:
     given = elsewhere()
     command = 'echo "$PORT $DATA_DIR" > told; exec sleep 600'
-    with launched(tmp_path, {"relay": command}, **given):
-        told = eventually(lambda: (tmp_path / "told").read_text(), timeout=30)
-    assert told == f"{given['PORT']} {tmp_path / 'data'}\n"
+    with Run(tmp_path, {"relay": command}, **given):
+        told = eventually(lambda: (tmp_path / "told").read_text())
+    assert told == f"{given['port']} {tmp_path / 'data'}\n"
 
 
 def test_what_the_settings_have_elsewhere_is_not_started(tmp_path: Path) -> None:
@@ -221,16 +259,7 @@ def test_what_the_settings_have_elsewhere_is_not_started(tmp_path: Path) -> None
     assert list(choose(brought, PROCFILE)) == ["web", "relay", "mlflow"]
 
 
-def test_a_launcher_refuses_before_it_starts_anything(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as busy:
-        chosen = settings(tmp_path, port=busy.getsockname()[1])
-        launcher = Launcher(chosen, {"web": f"touch {tmp_path}/started"}, io.StringIO())
-        with pytest.raises(CannotStart):
-            launcher.run()
-    assert not (tmp_path / "started").exists()
-
-
-def test_a_process_killed_by_a_signal_is_said_to_be(tmp_path: Path) -> None:
+def test_a_process_killed_by_a_signal_is_said_to_be() -> None:
     text = explain(Ended("web", -signal.SIGKILL, ()))
     assert "web ended (SIGKILL)" in text
     assert "it printed nothing" in text

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -246,11 +247,22 @@ def test_an_answer_without_done_counts_as_whole_when_it_gave_a_reason(
     assert completion.finish_reason == "length"
 
 
-def test_a_page_instead_of_a_stream_is_not_an_answer_that_stopped_in_its_middle(
-    scripted_model: ScriptedModel,
-) -> None:
-    answer = Answer(tokens=[b"<html><body>Welcome to nginx!</body></html>\n", Fault.END])
-    text, error = failure(complete(scripted_model, answer))
+class Page(BaseHTTPRequestHandler):
+    """A web server where a model should be."""
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>Welcome!</html>")
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name)
+        """Say nothing."""
+
+
+def test_a_page_instead_of_a_stream_is_not_an_answer_that_stopped_in_its_middle() -> None:
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        text, error = failure(model_of(ScriptedModel(server.server_port)).complete(QUESTION))
     assert (text, error.code) == ("", "model_failed")
 
 

@@ -94,5 +94,9 @@ def _check_origin(settings: Settings) -> None:
 def _check_content_type() -> None:
     if not request.is_json:
         raise UnsupportedMediaType("Expected Content-Type: application/json.")
-    if request.get_json(silent=True) is None:
+    try:
+        body = request.get_json(silent=True)
+    except RecursionError:  # brackets nested thousands deep
+        body = None
+    if body is None:
         raise BadRequest("Expected a JSON object, got invalid JSON.", code="invalid_json")

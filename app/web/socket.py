@@ -11,7 +11,7 @@ from flask_sock import Sock
 from simple_websocket import ConnectionClosed, Server
 
 from app.errors import ThumbprintError
-from app.protocol import Ask, Resume, Stop, error_frame, parse_client_frame
+from app.protocol import Ask, ClientFrame, Resume, Stop, error_frame, parse_client_frame
 from app.turn_log import TurnLog
 from app.turns.engine import TurnEngine
 from app.turns.running import TurnRef
@@ -82,15 +82,17 @@ class ChatSocket:
         """Answer frames until the client goes. Raises `ConnectionClosed`."""
         while True:
             raw = self._ws.receive()
+            frame = None
             try:
-                self._handle(raw)
+                frame = parse_client_frame(raw, self._max_message_chars)
+                self._handle(frame)
             except ThumbprintError as error:
-                self._say(error, None)
+                self._say(error, frame)
             except (ConnectionClosed, OSError):
                 raise
             except Exception:
                 log.exception("a frame of user %s failed", self._user_id)
-                self._say(ThumbprintError("Something went wrong on our side."), None)
+                self._say(ThumbprintError("Something went wrong on our side."), frame)
 
     def idle(self) -> bool:
         """Whether every turn it follows has been sent to its end."""
@@ -109,24 +111,16 @@ class ChatSocket:
         for follower in self._followers.values():
             follower.leave()
 
-    def _handle(self, raw: str | bytes | None) -> None:
-        match parse_client_frame(raw, self._max_message_chars):
-            case Ask() as ask:
-                self._ask(ask)
+    def _handle(self, frame: ClientFrame) -> None:
+        match frame:
+            case Ask():
+                self._limiter.count_message(self._user_id)
+                self._follow(self._engine.ask(self._user_id, frame), -1)
             case Stop(client_request_id):
                 self._engine.stop(self._user_id, client_request_id)
             case Resume(client_request_id, after_seq):
                 ref = self._engine.resume(self._user_id, client_request_id, after_seq)
                 self._follow(ref, after_seq)
-
-    def _ask(self, ask: Ask) -> None:
-        try:
-            self._limiter.count_message(self._user_id)
-            ref = self._engine.ask(self._user_id, ask)
-        except ThumbprintError as error:
-            self._say(error, ask.client_request_id)
-        else:
-            self._follow(ref, -1)
 
     def _follow(self, ref: TurnRef, after_seq: int) -> None:
         if previous := self._followers.pop(ref.turn_id, None):
@@ -138,7 +132,8 @@ class ChatSocket:
         self._followers[ref.turn_id] = follower
         follower.join()
 
-    def _say(self, error: ThumbprintError, client_request_id: str | None) -> None:
+    def _say(self, error: ThumbprintError, about: ClientFrame | None) -> None:
+        client_request_id = about.client_request_id if about else None
         frame = error_frame(
             error.code, error.message, error.retryable, client_request_id=client_request_id
         )
