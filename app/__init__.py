@@ -1,90 +1,22 @@
 """Thumbprint: a chat that streams tokens, traces every answer and keeps every verdict."""
 
-from flask import Flask
-from flask_openapi.models.info import Info
-from flask_openapi.openapi import OpenAPI
+from typing import TYPE_CHECKING
 
-from app import cli
-from app.feedback import FeedbackDesk
-from app.llm import connect
-from app.llm.agent import Model
-from app.settings import Settings, load_settings
-from app.store.database import Database
-from app.tracing.spans import Recorder
-from app.tracing.tracking import TrackingServer
-from app.turn_log import MemoryTurnLog
-from app.turns.ending import TurnEnder
-from app.turns.engine import TurnEngine, TurnRules
-from app.turns.watch import TurnWatch
-from app.web import chat, conversations, errors, feedback, health, identity, pages, socket
-from app.web.limits import RateLimiter
-from app.web.open_sockets import OpenSockets
-from app.web.services import Services, install
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from app.llm.agent import Model
+    from app.settings import Settings
 
 
-def create_app(settings: Settings | None = None, model: Model | None = None) -> Flask:
+def create_app(settings: "Settings | None" = None, model: "Model | None" = None) -> "Flask":
     """Build the app.
 
     `settings` are read from the environment when not given, and `model` is the one they name.
     Raises `SettingsError` when a setting is wrong.
     """
-    settings = settings or load_settings()
-    app = OpenAPI(
-        __name__,
-        info=Info(title="Thumbprint", version=settings.app_version),
-        doc_prefix="",
-        doc_ui=False,
-        validation_error_callback=errors.explain_validation,
-        static_folder=None,
-    )
-    install(app, _build_services(settings, model or connect(settings)))
-    errors.init_app(app)
-    identity.init_app(app, settings)
-    socket.init_app(app, settings.chat_max_message_chars)
-    pages.init_app(app, settings)
-    app.register_blueprint(health.blueprint)
-    app.add_url_rule("/openapi.json", "openapi", lambda: app.api_doc)
-    app.cli.add_command(cli.outbox)
-    for blueprint in (
-        chat.blueprint,
-        feedback.make_blueprint(settings),
-        conversations.blueprint,
-    ):
-        app.register_api(blueprint)
-    return app
+    # Imported when called: the launcher and the model's process need only small parts of the
+    # package, and MLflow alone takes a second to import.
+    from app.factory import build_app
 
-
-def _build_services(settings: Settings, model: Model) -> Services:
-    database = Database(settings.database)
-    database.migrate()
-    tracking = TrackingServer(settings.tracking_uri, settings.mlflow_experiment_name)
-    recorder = Recorder(
-        {
-            "thumbprint.version": settings.app_version,
-            "thumbprint.environment": settings.app_environment,
-        }
-    )
-    ender = TurnEnder(database, tracking, implicit_signals=settings.implicit_signals)
-    engine = TurnEngine(
-        database=database,
-        model=model,
-        recorder=recorder,
-        ender=ender,
-        turn_log=MemoryTurnLog(),
-        rules=TurnRules(
-            system_prompt=settings.chat_system_prompt,
-            history_turns=settings.chat_history_turns,
-            timeout_s=settings.chat_turn_timeout_s,
-            implicit_signals=settings.implicit_signals,
-        ),
-    )
-    return Services(
-        settings=settings,
-        database=database,
-        engine=engine,
-        watch=TurnWatch(database, engine, ender, recorder),
-        feedback=FeedbackDesk(database),
-        tracking=tracking,
-        limiter=RateLimiter(settings.rate_limit_messages, settings.rate_limit_feedback),
-        sockets=OpenSockets(),
-    )
+    return build_app(settings, model)

@@ -117,6 +117,7 @@ def keep(connection: Connection, turn: TurnRow, opinion: Opinion, now: int) -> N
         rationale=opinion.rationale,
         metadata=dict(opinion.metadata),
     )
+    turns.lock_turn(connection, turn.id)  # two first verdicts at once are one after the other
     previous = store.find_feedback(connection, current.id)
     if previous is not None and _unchanged(previous, current):
         return

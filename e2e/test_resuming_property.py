@@ -21,7 +21,7 @@ CASES = int(os.environ.get("RESUME_CASES", "500"))
 Transport = Literal["socket", "sse"]
 
 tokens = st.lists(
-    st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1),
     min_size=1,
     max_size=12,
 )

@@ -116,7 +116,7 @@ class ModelDouble:
     name: str | None = "double"
     asked: list[list[Message]] = field(default_factory=list)
     completions: list[ScriptedCompletion] = field(default_factory=list)
-    before_answer: Callable[[], Any] = lambda: None  # noqa: E731 (a default)
+    before_answer: Callable[[], Any] = lambda: None
 
     def complete(self, messages: Sequence[Message], /) -> Completion:
         """Take the next script."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,9 @@ def said(judged: Judged) -> list[tuple[str, object, str | None]]:
 
 
 @pytest.mark.parametrize("key", [BY_TRACE, BY_REQUEST])
-def test_the_owner_judges_by_either_id(desk: FeedbackDesk, database: Database, key: TurnKey) -> None:
+def test_the_owner_judges_by_either_id(
+    desk: FeedbackDesk, database: Database, key: TurnKey
+) -> None:
     judged = desk.record("ann", key, thumb(True, "good"))
     assert (judged.trace_id, judged.client_request_id) == (TRACE, "r1")
     assert said(judged) == [("user_feedback", True, "good")]
@@ -142,6 +146,21 @@ def test_names_are_separate_and_all_or_nothing_is_kept(
     judged = desk.record("ann", BY_TRACE, [Opinion("user_a", 0.2), Opinion("user_b", "x")])
     assert sorted(said(judged)) == [("user_a", 0.2, None), ("user_b", "x", None)]
     assert owed(database) == 2
+
+
+def test_verdicts_at_the_same_moment_are_one_after_the_other(
+    desk: FeedbackDesk, database: Database
+) -> None:
+    together = threading.Barrier(4)
+
+    def judge(number: int) -> None:
+        together.wait(10)
+        desk.record("ann", BY_TRACE, thumb(number))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(judge, range(4)))
+    (row,) = desk.show("ann", BY_TRACE).feedback
+    assert row.revision == owed(database) == 4
 
 
 def test_a_withdrawal_takes_back_once_and_what_was_never_said_is_fine(

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from app import outbox
 from app.outbox import LEASE_MS, MAX_BACKOFF_MS, OutboxStatus, Parcel
@@ -31,10 +31,14 @@ def clock() -> MovableClock:
     return MovableClock()
 
 
-def put(database: Database, clock: MovableClock, *rows: tuple[str, int]) -> None:
+def put(database: Database, clock: MovableClock, *owed: tuple[str, int]) -> None:
     """Owe rows of a trace, told apart by a number."""
-    for trace_id, number in rows:
-        database.write(lambda c, t=trace_id, n=number: outbox.put(c, "feedback", t, {"n": n}, clock()))  # type: ignore[misc]
+
+    def work(connection: Connection) -> None:
+        for trace_id, number in owed:
+            outbox.put(connection, "feedback", trace_id, {"n": number}, clock())
+
+    database.write(work)
 
 
 def claim(database: Database, clock: MovableClock) -> Parcel | None:
@@ -74,8 +78,8 @@ def test_a_row_comes_out_as_it_went_in(database: Database, clock: MovableClock) 
 def test_a_row_of_a_transaction_that_failed_is_not_owed(
     database: Database, clock: MovableClock
 ) -> None:
-    def work(connection: object) -> None:
-        outbox.put(connection, "trace", "tr-1", {}, clock())  # type: ignore[arg-type]
+    def work(connection: Connection) -> None:
+        outbox.put(connection, "trace", "tr-1", {}, clock())
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -166,6 +166,8 @@ def test_whoever_starts_at_the_same_moment_shares_one_signing_key(tmp_path: Path
     for attempt in range(20):
         settings = load_settings(_env_file=None, data_dir=tmp_path / str(attempt))
         with ThreadPoolExecutor(8) as pool:
-            keys = {task.result() for task in [pool.submit(settings.signing_key) for _ in "12345678"]}
+            keys = {
+                task.result() for task in [pool.submit(settings.signing_key) for _ in "12345678"]
+            }
         assert len(keys) == 1
         assert len(keys.pop()) >= 32

@@ -50,7 +50,9 @@ def answered(database: Database, question: str = "Why?", **changes: Any) -> Turn
     return row
 
 
-def questions(database: Database, conversation_id: str, before: str | None, limit: int) -> list[str]:
+def questions(
+    database: Database, conversation_id: str, before: str | None, limit: int
+) -> list[str]:
     rows = database.read(lambda c: turns.history_of(c, conversation_id, before, limit))
     return [row.question for row in rows]
 

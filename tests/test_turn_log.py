@@ -105,14 +105,29 @@ def test_following_what_is_not_known_ends_at_once(turn_log: TurnLog) -> None:
     assert list(follow(turn_log, "nothing", -1)) == []
 
 
+class CountingLog(MemoryTurnLog):
+    """Counts its readers."""
+
+    readers = 0
+
+    def subscribe(self, turn_id: str, wake: Callable[[], None]) -> None:
+        self.readers += 1
+        super().subscribe(turn_id, wake)
+
+    def unsubscribe(self, turn_id: str, wake: Callable[[], None]) -> None:
+        self.readers -= 1
+        super().unsubscribe(turn_id, wake)
+
+
 def test_a_follower_that_leaves_is_woken_no_more() -> None:
-    turn_log = MemoryTurnLog()
+    turn_log = CountingLog()
     turn_log.create("t")
     turn_log.append("t", ["0"], ended=False)
     following: Any = follow(turn_log, "t", -1)
     next(following)
+    assert turn_log.readers == 1
     following.close()
-    assert turn_log._records["t"].wakes == set()
+    assert turn_log.readers == 0
 
 
 def test_ended_turns_are_forgotten_after_a_while_and_running_ones_never() -> None:
@@ -235,12 +250,14 @@ def test_a_reader_that_raises_does_not_cost_the_others_their_frames() -> None:
     writer = writer_of(turn_log, 0.001)
     woken = threading.Event()
 
-    def fail() -> None:
-        raise ZeroDivisionError
+    class Failing:
+        """A reader like no other, so that some come before the one that works."""
 
-    turn_log.subscribe("t", fail)
+        def wake(self) -> None:
+            raise ZeroDivisionError
+
     turn_log.subscribe("t", woken.set)
-    for number in range(8):
-        turn_log.subscribe("t", lambda n=number: 1 // 0)  # type: ignore[misc]
+    for _ in range(8):
+        turn_log.subscribe("t", Failing().wake)
     writer.write("Hello")
     assert woken.wait(5)

@@ -22,12 +22,9 @@ from app.errors import (
     Unavailable,
 )
 from app.llm.agent import AgentModel, Message
-from app.protocol import Ask
 from app.relay import Relay
 from app.store.database import Database
-from app.tracing.spans import Recorder, TurnTrace
 from app.tracing.tracking import NotDelivered
-from tests.doubles import ModelDouble
 from tests.turn_scene import TurnScene, text_of
 from tests.waiting import eventually
 
@@ -212,32 +209,28 @@ def test_the_same_message_sent_twice_at_the_same_moment_is_one_turn(scene: TurnS
     assert len(scene.model.asked) == 25
 
 
+class InterruptedDatabase(Database):
+    """A database that lets something happen right after its first write."""
+
+    then: Callable[[], object] | None = None
+
+    def write(self, work: Any) -> Any:
+        written = super().write(work)
+        then, self.then = self.then, None
+        if then:
+            then()
+        return written
+
+
 def test_a_message_sent_again_before_its_turn_has_begun_is_the_same_turn(tmp_path: Path) -> None:
-    model = ModelDouble()
+    database = InterruptedDatabase(f"sqlite:///{tmp_path / 'app.db'}")
+    scene = TurnScene(tmp_path, database=database)
     second: list[object] = []
-
-    class Between(Recorder):
-        """Sends the message again in between the turn's row and its first frame."""
-
-        def start_turn(self) -> TurnTrace:
-            return Interrupted(super().start_turn())
-
-    class Interrupted(TurnTrace):
-        """A trace that is described just then."""
-
-        def __init__(self, real: TurnTrace) -> None:
-            super().__init__(real.root, real._finished, real._tags)
-
-        def describe(self, *rest: Any) -> None:
-            if not second:
-                second.append(scene.engine.ask("ann", Ask("Why?", client_request_id="r1")))
-            super().describe(*rest)
-
-    scene = TurnScene(tmp_path, model=model, recorder=Between({}))
+    database.then = lambda: second.append(scene.ask("Why?", client_request_id="r1"))
     first = scene.ask("Why?", client_request_id="r1")
     assert second == [first]
     assert text_of(scene.frames(first)) == "Hello there."
-    assert len(model.asked) == 1
+    assert len(scene.model.asked) == 1
     scene.close()
 
 
@@ -347,11 +340,11 @@ def test_an_agent_that_fails_is_named_as_the_one_that_failed(tmp_path: Path) -> 
         _, last = scene.answer()
         assert (last["type"], last["code"]) == ("error", "agent_failed"), agent
         assert "secret" not in str(last)
-    scene.close()
+    database.close()
 
 
 def test_an_agent_that_says_nothing_is_done_with_an_empty_answer(tmp_path: Path) -> None:
-    scene = TurnScene(tmp_path, model=AgentModel(lambda messages: iter(())))
+    scene = TurnScene(tmp_path, model=AgentModel(lambda _: iter(())))
     ref = scene.ask()
     assert [frame["type"] for frame in scene.frames(ref)] == ["start", "done"]
     scene.close()
@@ -468,7 +461,8 @@ def test_a_turn_long_gone_from_the_log_is_replayed_from_the_database(tmp_path: P
     assert text_of(frames) == "Hello there."
     assert [frame["seq"] for frame in frames] == [0, 1, 2]
     assert frames[-1] == done | {"seq": 2}
-    assert refusal(lambda: TurnScene(tmp_path, database=scene.database).engine.resume("ann", "r1", 1))
+    restarted = TurnScene(tmp_path, database=scene.database)
+    assert refusal(lambda: restarted.engine.resume("ann", "r1", 1)).code == "turn_expired"
     scene.close()
     assert ref.client_request_id == "r1"
 

@@ -107,7 +107,9 @@ def test_a_clock_that_jumps_ends_nobodys_turn(dying: TurnScene, witness: TurnSce
     assert turn.add("!"), "the turn was closed"
 
 
-def test_of_two_witnesses_one_ends_the_turn(dying: TurnScene, witness: TurnScene, tmp_path: Path) -> None:
+def test_of_two_witnesses_one_ends_the_turn(
+    dying: TurnScene, witness: TurnScene, tmp_path: Path
+) -> None:
     other = TurnScene(tmp_path, database=dying.database)
     for scene in (witness, other):
         look(scene, 0)

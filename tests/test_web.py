@@ -102,7 +102,7 @@ def test_a_forged_cookie_is_a_newcomers(app: Flask, ann: FlaskClient) -> None:
 
 
 def test_what_caches_may_share_carries_nobodys_cookie(app: Flask) -> None:
-    response = app.test_client().get(asset_of(app))
+    response = app.test_client().get(asset_of(app), buffered=True)
     assert "public" in response.headers["Cache-Control"]
     assert "Set-Cookie" not in response.headers
 
@@ -133,7 +133,9 @@ def test_without_the_setting_no_header_names_the_user(ann: FlaskClient, bob: Fla
     assert claimed.status_code == 404
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil.example"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://localhost.evil.example"]
+)
 def test_a_foreign_page_cannot_change_anything(ann: FlaskClient, origin: str) -> None:
     response = ann.post("/chat", json={"message": "x"}, headers={"Origin": origin})
     assert (response.status_code, error_of(response)["code"]) == (403, "foreign_origin")
@@ -145,7 +147,9 @@ def test_our_own_origin_and_allowed_ones_may(app: Flask, tmp_path: Path) -> None
     assert app.test_client().post("/chat", json={"message": "x"}, headers=ours).status_code == 200
     other = app_with(tmp_path, allowed_origins="https://friend.example")
     friend = {"Origin": "https://friend.example"}
-    assert other.test_client().post("/chat", json={"message": "x"}, headers=friend).status_code == 200
+    assert (
+        other.test_client().post("/chat", json={"message": "x"}, headers=friend).status_code == 200
+    )
     close(other)
 
 
@@ -215,8 +219,8 @@ def test_no_route_reads_or_changes_what_is_someone_elses(
         if route == "POST /chat/stop":
             names, arguments = [{}], {"json": {"client_request_id": "owned"}}
         for name in names:
-            query = {**arguments.pop("query_string", {}), **name}
-            response = bob.open(path, method=method, query_string=query, **arguments)
+            query = {**arguments.get("query_string", {}), **name}
+            response = bob.open(path, method=method, **(arguments | {"query_string": query}))
             assert response.status_code in {403, 404}, (route, name, response.text)
             error_of(response)
             assert "So" not in response.text
@@ -470,7 +474,7 @@ def test_a_deeply_nested_body_is_refused_not_an_accident(ann: FlaskClient) -> No
 
 def test_the_page_and_its_assets_are_guarded(ann: FlaskClient, app: Flask) -> None:
     for path in ("/", "/c/anything", asset_of(app), "/healthz", "/nothing"):
-        headers = ann.get(path).headers
+        headers = ann.get(path, buffered=True).headers
         policy = headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
@@ -489,12 +493,12 @@ def test_assets_are_kept_for_ever_under_the_hash_of_their_content(
     ann: FlaskClient, app: Flask
 ) -> None:
     path = asset_of(app)
-    response = ann.get(path)
+    response = ann.get(path, buffered=True)
     assert response.status_code == 200
     assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
     old = path.split("/")
     old[2] = "0123456789abcdef"
-    stale = ann.get("/".join(old))
+    stale = ann.get("/".join(old), buffered=True)
     assert "immutable" not in stale.headers["Cache-Control"]
 
 
@@ -523,5 +527,11 @@ def test_every_route_is_documented(app: Flask, ann: FlaskClient) -> None:
         for method in methods
     }
     pages = {"GET /", "GET /c/<conversation_id>", "GET /static/<asked>/<path:name>"}
-    operations = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /openapi.json", "GET /ws/chat"}
+    operations = {
+        "GET /healthz",
+        "GET /readyz",
+        "GET /metrics",
+        "GET /openapi.json",
+        "GET /ws/chat",
+    }
     assert set(routes(app)) - pages - operations <= documented

@@ -10,6 +10,7 @@ from app.protocol import Ask
 from app.store import turns
 from app.store.database import Database
 from app.tracing.spans import Recorder
+from app.tracing.tracking import TrackingServer
 from app.turn_log import MemoryTurnLog, follow
 from app.turns.ending import TurnEnder
 from app.turns.engine import TurnEngine, TurnRules
@@ -30,7 +31,7 @@ class TurnScene:
         model: Any = None,
         history_turns: int = 12,
         timeout_s: float = 60.0,
-        recorder: Recorder | None = None,
+        tracking: TrackingServer | None = None,
     ) -> None:
         self.database = database or Database(f"sqlite:///{folder / 'app.db'}")
         self.database.migrate()
@@ -38,8 +39,8 @@ class TurnScene:
         self.uptime = 0.0
         self.tracking = TrackingDouble()
         self.model = ModelDouble()
-        self.recorder = recorder or Recorder({"thumbprint.version": "7"})
-        self.ender = TurnEnder(self.database, self.tracking, clock=self.clock)
+        self.recorder = Recorder({"thumbprint.version": "7"})
+        self.ender = TurnEnder(self.database, tracking or self.tracking, clock=self.clock)
         self.turn_log = MemoryTurnLog()
         self.engine = TurnEngine(
             database=self.database,

@@ -93,7 +93,9 @@ class Database:
                 yield
         else:
             with self._engine.connect() as connection:
-                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+                # Of the transaction, not the session: the pool would keep that one locked.
+                lock = text("SELECT pg_advisory_xact_lock(:key)")
+                connection.execute(lock, {"key": _MIGRATION_LOCK})
                 yield
 
 

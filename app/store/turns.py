@@ -118,6 +118,11 @@ def find_turn_by_trace(connection: Connection, trace_id: str) -> TurnRow | None:
     return connection.execute(select(turns).where(turns.c.trace_id == trace_id)).first()
 
 
+def lock_turn(connection: Connection, turn_id: str) -> None:
+    """Let others wait who lock the turn, until this transaction ends (SQLite has one writer)."""
+    connection.execute(select(turns.c.id).where(turns.c.id == turn_id).with_for_update())
+
+
 def history_of(
     connection: Connection, conversation_id: str, before: str | None, limit: int
 ) -> list[TurnRow]:

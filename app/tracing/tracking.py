@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import mlflow
 from mlflow.entities import Assessment, AssessmentSource, Expectation, Feedback, Trace
 from mlflow.entities.trace_location import TraceLocation
 from mlflow.exceptions import MlflowException, RestException
@@ -60,6 +61,9 @@ class TrackingServer:
             MLFLOW_ASYNC_TRACE_LOGGING_RETRY_TIMEOUT=str(timeout_s),
             MLFLOW_DISABLE_TELEMETRY="true",
         )
+        # MLflow asks for it when a span ends too; its default is a store that is not installed
+        # with the light package.
+        mlflow.set_tracking_uri(uri)
         self._experiment_name = experiment_name
         self._experiment_id: str | None = None
         self._resolving = threading.Lock()

@@ -99,7 +99,7 @@ class TurnEngine:
             trace_id=trace.trace_id,
             now=self._clock(),
         )
-        # Before the row: whoever finds that, with the same message at the same moment, follows this.
+        # Before the row: who sends the same message at the same moment finds that, and follows.
         self.turn_log.create(turn.id)
         try:
             row = self._database.write(lambda c: self._insert(c, turn, context))

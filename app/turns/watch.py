@@ -46,6 +46,7 @@ class TurnWatch:
         self._monotonic = monotonic
         # Foreign running turns: their last note, and when we first saw it.
         self._notes: dict[str, tuple[int, float]] = {}
+        self._given_up: set[str] = set()
 
     def start(self) -> None:
         """Watch in a thread of its own for as long as the process lives."""
@@ -63,11 +64,18 @@ class TurnWatch:
                 self._ender.end_abandoned(row, self._recorder.restart_turn(row.trace_id))
             except Conflict:
                 log.info("another process has ended turn %s", row.id)
+            except Unavailable:
+                raise
+            except Exception:
+                # Once is enough: the same turn would fail the same way every second.
+                self._given_up.add(row.id)
+                log.exception("abandoned turn %s could not be ended", row.id)
 
     def _abandoned(self) -> list[TurnRow]:
         now = self._monotonic()
         rows = self._database.read(store.running_turns)
-        foreign = [row for row in rows if row.id not in self._engine.running]
+        known = self._engine.running.keys() | self._given_up
+        foreign = [row for row in rows if row.id not in known]
         notes = {}
         silent = []
         for row in foreign:

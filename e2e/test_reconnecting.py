@@ -1,0 +1,188 @@
+"""The connection is lost, the page is reloaded, another tab looks on: the answer stays one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from e2e.chat_page import ChatPage, answer_text, request_id, thumb, trace_id
+from e2e.cutting_proxy import CuttingProxy
+from e2e.visitor import Visitor
+from tests.scripted_model import Answer
+from tests.servers import Stack
+from tests.waiting import eventually
+
+# The page's own end of a loss: its sockets are closed, and new ones lead nowhere while `barred`.
+HOLD_SOCKETS = """
+window.sockets = [];
+window.barred = false;
+window.WebSocket = class extends WebSocket {
+  constructor(url) {
+    super(window.barred ? "/ws/nowhere" : url);
+    window.sockets.push(this);
+  }
+};
+"""
+LOSE_ALL = "barred = true; for (const socket of sockets) socket.close()"
+NETWORK_RETURNS = "barred = false; window.dispatchEvent(new Event('online'))"
+
+
+def hold_sockets(page: Page) -> None:
+    page.add_init_script(HOLD_SOCKETS)
+
+
+@pytest.fixture
+def proxy(stack: Stack) -> Iterator[CuttingProxy]:
+    """A network between page and server that can be cut."""
+    with CuttingProxy(stack.url) as proxy:
+        yield proxy
+
+
+def expect_whole(message: Locator, text: str) -> None:
+    expect(message).to_have_attribute("data-ending", "complete", timeout=30_000)
+    expect(answer_text(message)).to_have_text(text)
+
+
+def test_a_network_cut_again_and_again_changes_nothing_in_the_answer(
+    open_page: Callable[..., ChatPage], stack: Stack, proxy: CuttingProxy
+) -> None:
+    gates = [stack.model.gate() for _ in range(3)]
+    steps = ["one ", gates[0], "two ", gates[1], "three ", gates[2], "four"]
+    stack.model.answer_when("cut me", Answer(tokens=steps))
+    chat = open_page(proxy.url)
+    message = chat.ask("cut me")
+    for word, gate in zip(("one", "two", "three"), gates, strict=True):
+        expect(answer_text(message)).to_contain_text(word)
+        proxy.cut_once()
+        gate.release()
+    expect_whole(message, "one two three four")
+    expect(chat.answers).to_have_count(1)
+    assert len(stack.model.asked("cut me")) == 1
+    assert len(chat.frames("done")) == 1
+    assert [frame["seq"] for frame in chat.received] == list(range(len(chat.received)))
+
+
+def test_an_answer_that_ended_while_the_network_was_away_is_there_when_it_returns(
+    open_page: Callable[..., ChatPage], stack: Stack, proxy: CuttingProxy
+) -> None:
+    gate = stack.model.gate()
+    stack.model.answer_when("away", Answer(tokens=["one ", gate, "two"]))
+    chat = open_page(proxy.url)
+    message = chat.ask("far away")
+    expect(answer_text(message)).to_contain_text("one")
+    proxy.cut()
+    expect(chat.find("connection-state")).not_to_be_empty()
+    gate.release()
+    eventually(lambda: stack.model.asked("far away")[0].ended_at)
+    # By its own backoff: nothing tells the page that the way is free.
+    eventually(lambda: (chat.page.evaluate("1"), proxy.refused >= 2)[1], timeout=20)
+    expect(message).to_have_attribute("data-ending", "streaming")
+    proxy.restore()
+    expect_whole(message, "one two")
+    expect(chat.find("connection-state")).to_be_empty()
+    expect(thumb(message, "up")).to_be_enabled()
+
+
+def test_a_question_sent_into_a_dead_network_is_asked_once(
+    open_page: Callable[..., ChatPage], stack: Stack, proxy: CuttingProxy
+) -> None:
+    chat = open_page(proxy.url)
+    proxy.cut()
+    message = chat.ask("while away")
+    proxy.restore()
+    expect_whole(message, "You said: while away")
+    assert len(stack.model.asked("while away")) == 1
+
+
+def test_a_loss_during_the_first_words_never_asks_the_model_twice(
+    open_page: Callable[..., ChatPage], stack: Stack, proxy: CuttingProxy
+) -> None:
+    # The question gets through; its acknowledgement, the start frame, may not.
+    gate = stack.model.gate()
+    stack.model.answer_when("acknowledge", Answer(tokens=["yes"], hold=gate))
+    chat = open_page(proxy.url)
+    message = chat.ask("acknowledge this")
+    gate.wait_reached()
+    proxy.cut_once()
+    gate.release()
+    expect_whole(message, "yes")
+    assert len(stack.model.asked("acknowledge")) == 1
+
+
+def test_a_loss_is_told_and_the_online_event_heals_it_at_once(
+    open_page: Callable[..., ChatPage], stack: Stack
+) -> None:
+    gate = stack.model.gate()
+    stack.model.answer_when("long cut", Answer(tokens=["one ", gate, "two"]))
+    chat = open_page(stack.url, hold_sockets)
+    message = chat.ask("long cut")
+    expect(answer_text(message)).to_contain_text("one")
+    chat.page.evaluate(LOSE_ALL)
+    expect(chat.find("connection-state")).to_contain_text("Reconnecting")
+    gate.release()
+    chat.page.evaluate(NETWORK_RETURNS)
+    expect_whole(message, "one two")
+    expect(chat.find("connection-state")).to_be_empty()
+
+
+def test_a_second_tab_watches_the_same_turn(chat: ChatPage, stack: Stack) -> None:
+    gate = stack.model.gate()
+    stack.model.answer_when("two tabs", Answer(tokens=["one ", gate, "two"]))
+    message = chat.ask("two tabs")
+    expect(answer_text(message)).to_contain_text("one")
+    other = ChatPage(chat.page.context.new_page()).open(chat.page.url)
+    expect(answer_text(other.answers.first)).to_contain_text("one")
+    gate.release()
+    for each in (chat, other):
+        expect_whole(each.answers.first, "one two")
+        assert len(each.frames("done")) == 1
+    assert trace_id(message) == trace_id(other.answers.first)
+    assert len(stack.model.asked("two tabs")) == 1
+
+
+def test_a_stop_in_another_tab_never_grows_back(chat: ChatPage, stack: Stack) -> None:
+    gate = stack.model.gate()
+    stack.model.answer_when("stop elsewhere", Answer(tokens=["one ", gate, "two"]))
+    message = chat.ask("stop elsewhere")
+    expect(answer_text(message)).to_contain_text("one")
+    other = ChatPage(chat.page.context.new_page()).open(chat.page.url)
+    expect(answer_text(other.answers.first)).to_contain_text("one")
+    other.page.keyboard.press("Escape")
+    expect(message).to_have_attribute("data-ending", "stopped")
+    expect(message).to_contain_text("Stopped by you")
+    gate.release()
+    eventually(lambda: stack.model.asked("stop elsewhere")[0].ended_at)
+    for _ in range(2):
+        chat.page.reload()
+        expect(chat.answers.first).to_have_attribute("data-ending", "stopped")
+        expect(answer_text(chat.answers.first)).to_have_text("one")
+    expect(thumb(chat.answers.first, "up")).to_be_enabled()
+
+
+def test_a_server_that_restarted_has_kept_the_answer(
+    open_page: Callable[..., ChatPage], stack_with: Callable[..., Stack]
+) -> None:
+    stack = stack_with()
+    chat = open_page(stack.url)
+    message = chat.ask_and_wait("kept?")
+    asked = request_id(message)
+    stack.web.restart()
+    chat.page.reload()
+    expect_whole(chat.answers.first, "You said: kept?")
+    visitor = Visitor(stack.url)
+    visitor.http.cookies.clear()
+    for cookie in chat.page.context.cookies():
+        visitor.http.cookies.set(cookie["name"], cookie["value"])
+    with visitor.open_socket() as socket:
+        # Its frames are gone with the old process, so there is nothing to go on from ...
+        socket.send({"type": "resume", "client_request_id": asked, "after_seq": 1})
+        expired = socket.receive()
+        assert (expired["type"], expired["code"]) == ("error", "turn_expired")
+        assert expired["client_request_id"] == asked
+        # ... but from the start it can be had whole.
+        socket.send({"type": "resume", "client_request_id": asked, "after_seq": -1})
+        frames = [socket.receive() for _ in range(3)]
+    assert [frame["type"] for frame in frames] == ["start", "token", "done"]
+    assert frames[1]["content"] == "You said: kept?"
