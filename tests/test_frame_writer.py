@@ -69,7 +69,7 @@ def offer_all(writer: FrameWriter, frames: list[bytes]) -> None:
     source: Callable[[], bytes] = queue.take
     for _ in frames:
         writer.offer(source)
-    eventually(lambda: offered(writer, source, queue), timeout=20)
+    eventually(lambda: offered(writer, source, queue), timeout=20, every=0.002)
 
 
 def offered(writer: FrameWriter, source: Callable[[], bytes], queue: Queue) -> bool:

@@ -94,8 +94,8 @@ class Database:
         else:
             with self._engine.connect() as connection:
                 # Of the transaction, not the session: the pool would keep that one locked.
-                lock = text("SELECT pg_advisory_xact_lock(:key)")
-                connection.execute(lock, {"key": _MIGRATION_LOCK})
+                waiting = text("SELECT pg_advisory_xact_lock(:key)")
+                connection.execute(waiting, {"key": _MIGRATION_LOCK})
                 yield
 
 

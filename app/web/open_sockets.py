@@ -34,11 +34,12 @@ class OpenSockets:
         self._open.discard(socket)
 
     def drain(self) -> None:
-        """Close each socket (1012) as soon as nothing is being streamed over it.
+        """Close each socket (1012) as soon as nothing is being streamed over it; never returns.
 
-        The client connects again, to a process that goes on, and resumes where it was.
+        The client connects again, to a process that goes on, and resumes where it was. Sockets
+        still open while the process leaves, so this goes on for as long as it lives.
         """
-        while self._open:
+        while True:
             for socket in tuple(self._open):
                 if socket.idle():
                     self.discard(socket)

@@ -1,0 +1,61 @@
+"""gunicorn's gevent worker, taught to leave in order.
+
+On SIGTERM no new turn is taken, running ones finish, sockets close (1012) once nothing streams over
+them, and idle keep-alive connections, which would hold the process for their whole timeout, are
+closed at once.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TypeAlias, cast
+
+import gevent
+from gunicorn.workers.ggevent import GeventWorker
+
+from app.web.services import Services
+
+Handler: TypeAlias = "gevent.Greenlet[..., None]"
+
+# While leaving, how long a connection that was just made may take to send its request.
+LAST_REQUEST_S = 1.0
+
+
+class ChatWorker(GeventWorker):  # type: ignore[misc]  # gunicorn publishes no types
+    """One worker process of the chat."""
+
+    def init_process(self) -> None:
+        """Start serving; gunicorn calls this in the new process and it returns at its end."""
+        self._between_requests: set[Handler] = set()
+        super().init_process()
+
+    def run(self) -> None:
+        """Serve until told to stop, then let turns that nobody watches finish too."""
+        self._services.watch.start()
+        super().run()
+        self._services.engine.wait_until_idle(self.cfg.graceful_timeout)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM: leave in order. A signal handler must not block, so the waiting is spawned."""
+        self._services.engine.refuse_new_turns()
+        gevent.spawn(self._services.sockets.drain)
+        super().handle_exit(sig, frame)
+        for waiting in tuple(self._between_requests):
+            waiting.kill(StopIteration, block=False)  # gunicorn's word for "close it"
+
+    @contextmanager
+    def timeout_ctx(self) -> Iterator[None]:
+        """Bound the wait for a connection's next request; gunicorn enters it for each."""
+        waiting = cast(Handler, gevent.getcurrent())
+        self._between_requests.add(waiting)
+        patience_s = self.cfg.keepalive if self.alive else LAST_REQUEST_S
+        try:
+            with gevent.Timeout(patience_s, False):  # type: ignore[arg-type]  # False: no error
+                yield
+        finally:
+            self._between_requests.discard(waiting)
+
+    @property
+    def _services(self) -> Services:
+        found: Services = self.wsgi.extensions["thumbprint"]
+        return found

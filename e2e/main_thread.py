@@ -1,0 +1,76 @@
+"""How long the page's main thread is busy at a stretch, whatever else the machine is doing.
+
+A `longtask` of PerformanceObserver lasts by the clock on the wall: on two cores shared with a
+server, a model and other tests, a task of 10 ms that was put aside for 60 ms counts as long. So
+Chromium's own trace is asked for the processor time of each task of the page's main thread
+(`tdur`): script, style, layout, paint and garbage collection together, and nothing of the
+machine's. What the observer saw, with the scripts it blames, is told beside it for reading.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from playwright.sync_api import Page
+
+LONG_MS = 50.0
+
+OBSERVE = """
+window.slowFrames = [];
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) {
+    const scripts = entry.scripts.map((one) =>
+      `${one.invoker} ${one.sourceURL.split("/").pop()} ${Math.round(one.duration)} ms`);
+    slowFrames.push(`${Math.round(entry.duration)} ms: ${scripts.join(", ") || "no script"}`);
+  }
+}).observe({type: "long-animation-frame"});
+"""
+
+
+@dataclass
+class Busy:
+    """What was measured, there once the block that measured has ended."""
+
+    tasks_ms: list[float] = field(default_factory=list)
+    """Processor time of each task that took a millisecond or more, longest first."""
+    slow_frames: list[str] = field(default_factory=list)
+    """Frames that took over 50 ms by the clock, with the scripts that ran in them."""
+
+    @property
+    def long(self) -> list[float]:
+        """The tasks no reader should have to wait for."""
+        return [task for task in self.tasks_ms if task > LONG_MS]
+
+
+@contextmanager
+def watch_main_thread(page: Page) -> Iterator[Busy]:
+    """Measure the tasks of the page's main thread while the block runs."""
+    busy = Busy()
+    browser = page.context.browser
+    assert browser is not None
+    page.evaluate(OBSERVE)
+    browser.start_tracing(page=page, categories=["toplevel", "__metadata"])
+    try:
+        yield busy
+    finally:
+        events = json.loads(browser.stop_tracing())["traceEvents"]
+    busy.tasks_ms = sorted(_task_times(events), reverse=True)
+    assert busy.tasks_ms, "the trace names no task of the page"
+    busy.slow_frames = page.evaluate("slowFrames")
+
+
+def _task_times(events: list[dict[str, Any]]) -> Iterator[float]:
+    # Every page's main thread is counted: the others are idle, and one must not be missed.
+    main = {
+        (event["pid"], event["tid"])
+        for event in events
+        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
+    }
+    for event in events:
+        is_task = event["name"] == "ThreadControllerImpl::RunTask"
+        if is_task and (event["pid"], event["tid"]) in main and event.get("tdur", 0) >= 1000:
+            yield event["tdur"] / 1000

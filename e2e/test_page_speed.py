@@ -1,0 +1,141 @@
+"""The page is light, comes whole at once, and never freezes or jumps, whatever the model sends."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Page, Response, expect
+
+from e2e.chat_page import ChatPage, answer_text
+from e2e.main_thread import LONG_MS, watch_main_thread
+from e2e.rich_answer import LAST_WORDS, RICH, tokens
+from tests.processes import ROOT
+from tests.scripted_model import Answer
+from tests.servers import Stack
+
+MOST_BYTES = 60_000
+STREAMING_S = 60 if os.environ.get("SOAK") else 10
+
+PARAGRAPH = "Lorem ipsum dolor sit amet, **sadipscing** elitr, sed `diam` nonumy eirmod. " * 5
+STREAM_WORDS = (PARAGRAPH + "\n\n- one\n- two\n\n```js\nlet a = 1;\n```\n\n").split(" ")
+
+LONG_ANSWERS = {
+    "paragraphs": (PARAGRAPH + "\n\n") * 260,
+    "one line": "word " * 20_000,
+    "one word": "x" * 100_000,
+    "code": "```python\n" + "for item in items:  # a loop over things\n" * 2_440 + "```\n",
+    "list": "".join(f"- item **{number}** with text of some length\n" for number in range(2_500)),
+    "table": "| a | b |\n|---|---|\n" + "| one cell | **another** cell |\n" * 3_200,
+    "unclosed marks": "*a **b _c `d [e " * 6_250,
+}
+
+
+def loaded(open_page: Callable[..., ChatPage], stack: Stack) -> tuple[ChatPage, list[Response]]:
+    """A fresh page after one answer, and everything it got over HTTP."""
+    responses: list[Response] = []
+
+    def note_responses(page: Page) -> None:
+        page.on("response", lambda response: responses.append(response))
+
+    chat = open_page(stack.url, note_responses)
+    chat.ask_and_wait("Show me everything you need")
+    return chat, responses
+
+
+def test_scripts_and_styles_stay_light(open_page: Callable[..., ChatPage], stack: Stack) -> None:
+    _, responses = loaded(open_page, stack)
+    sizes = {
+        response.url.rsplit("/", 1)[1]: len(response.body())
+        for response in responses
+        if re.search(r"\.(js|css)$", response.url)
+    }
+    assert any(name.endswith(".js") for name in sizes)
+    assert any(name.endswith(".css") for name in sizes)
+    assert sum(sizes.values()) < MOST_BYTES, sizes
+
+
+def test_no_request_leaves_the_origin(open_page: Callable[..., ChatPage], stack: Stack) -> None:
+    _, responses = loaded(open_page, stack)
+    assert responses
+    assert [one.url for one in responses if not one.url.startswith(f"{stack.url}/")] == []
+
+
+def test_every_module_is_asked_for_at_once(
+    open_page: Callable[..., ChatPage], stack: Stack
+) -> None:
+    chat, responses = loaded(open_page, stack)
+    names = (
+        "(all, name) => all.map((one) => new URL(one[name], location).pathname.split('/').pop())"
+    )
+    announced = [
+        *chat.page.locator("link[rel=modulepreload]").evaluate_all(names, "href"),
+        *chat.page.locator("script[src]").evaluate_all(names, "src"),
+    ]
+    fetched = {one.url.rsplit("/", 1)[1] for one in responses if one.url.endswith(".js")}
+    written = {path.name for path in (ROOT / "frontend").glob("*.js")}
+    # A module nobody announced would be found, and asked for, only when another had arrived.
+    assert sorted(announced) == sorted(fetched)
+    assert fetched == written
+
+
+def expect_never_frozen(chat: ChatPage, question: str, text: str) -> None:
+    """Ask, and see the whole answer without one long task of the page."""
+    with watch_main_thread(chat.page) as busy:
+        message = chat.ask(question)
+        expect(message).to_have_attribute("data-ending", "complete", timeout=120_000)
+        # Nothing is to be left over for later either.
+        chat.page.evaluate("new Promise((done) => requestIdleCallback(done))")
+    seen = answer_text(message).evaluate("(root) => root.textContent.length")
+    assert seen > len(text) / 3  # it is all there, without its marks
+    told = (
+        f"processor ms: {busy.long}; longest {busy.tasks_ms[0]}; by the clock: {busy.slow_frames}"
+    )
+    assert busy.long == [], f"tasks over {LONG_MS} ms of {told}"
+
+
+def test_a_hundred_tokens_a_second_never_freeze_the_page(chat: ChatPage, stack: Stack) -> None:
+    words = [f"{word} " for word in STREAM_WORDS]
+    flow = (words * (STREAMING_S * 100 // len(words) + 1))[: STREAMING_S * 100]
+    stack.model.answer_when("flow", Answer(tokens=flow, delay_s=0.01))
+    expect_never_frozen(chat, "Let it flow", "".join(flow))
+
+
+def test_a_burst_of_five_thousand_tokens_never_freezes_the_page(
+    chat: ChatPage, stack: Stack
+) -> None:
+    burst = [f"word{number} " for number in range(5_000)]
+    stack.model.answer_when("burst", Answer(tokens=burst, burst=True))
+    expect_never_frozen(chat, "Let it burst", "".join(burst))
+
+
+@pytest.mark.parametrize("kind", LONG_ANSWERS)
+def test_a_hundred_thousand_characters_never_freeze_the_page(
+    chat: ChatPage, stack: Stack, kind: str
+) -> None:
+    text = LONG_ANSWERS[kind]
+    assert 95_000 < len(text) < 130_000
+    stack.model.answer_when("at length", Answer(tokens=tokens(text, 20), burst=True))
+    expect_never_frozen(chat, "Speak at length", text)
+
+
+def test_the_page_does_not_jump_when_an_answer_is_done(chat: ChatPage, stack: Stack) -> None:
+    gate = stack.model.gate()
+    stack.model.answer_when("rich", Answer(tokens=[*tokens(RICH), gate]))
+    message = chat.ask("Something rich")
+    expect(answer_text(message)).to_contain_text(LAST_WORDS)
+    streamed, tall = words_of(message), height_of(message)
+    gate.release()
+    expect(message).to_have_attribute("data-ending", "complete")
+    assert words_of(message) == streamed
+    assert abs(height_of(message) - tall) <= 2
+
+
+def height_of(message: Locator) -> float:
+    return float(answer_text(message).evaluate("(root) => root.getBoundingClientRect().height"))
+
+
+def words_of(message: Locator) -> list[str]:
+    return answer_text(message).inner_text().split()
