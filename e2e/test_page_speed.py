@@ -28,7 +28,7 @@ LONG_ANSWERS = {
     "one word": "x" * 100_000,
     "code": "```python\n" + "for item in items:  # a loop over things\n" * 2_440 + "```\n",
     "list": "".join(f"- item **{number}** with text of some length\n" for number in range(2_500)),
-    "table": "| a | b |\n|---|---|\n" + "| one cell | **another** cell |\n" * 3_200,
+    "tables": ("| a | b |\n|---|---|\n" + "| one cell | **another** cell |\n" * 50 + "\n") * 64,
     "unclosed marks": "*a **b _c `d [e " * 6_250,
 }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from e2e.raw_socket import RawSocket
@@ -12,29 +14,93 @@ from tests.scripted_model import Answer
 from tests.servers import Stack
 from tests.waiting import eventually
 
-# Five turns of four megabytes each, as fast as the app takes them.
 TURNS = 5
+# Four megabytes a turn, twenty together, as fast as the app takes them.
 FLOOD = [f"{number:04d} " + "x" * 4091 for number in range(1000)]
+FLOOD_MB = TURNS * len("".join(FLOOD)) / 2**20
 STEADY = ["tick "] * 100
+# So little that the kernel holds next to nothing of what the app sends.
+TINY = 4096
 
 
-def longest_gap(stack: Stack, name: str) -> float:
-    """Ask for a steady answer and return the longest wait between two of its frames, in s."""
-    stack.model.answer_when(name, Answer(tokens=STEADY, delay_s=0.02))
+def longest_gap(stack: Stack, question: str) -> float:
+    """Ask somebody else's steady question; the longest wait between two of its tokens, in s."""
+    stack.model.answer_when(question, Answer(tokens=STEADY, delay_s=0.02))
     with Visitor(stack.url).open_socket() as socket:
-        turn = socket.read_until(socket.send_message(name), "start")
-        seen = [time.monotonic()]
-        while turn.last["type"] == "token" or len(turn.frames) == 1:
-            turn.frames.append(socket.receive())
+        turn = socket.send_message(question)
+        seen = []
+        while socket.read_until(turn, "token").text != "".join(STEADY):
             seen.append(time.monotonic())
-    assert turn.text == "".join(STEADY)
     return max(later - earlier for earlier, later in itertools.pairwise(seen))
 
 
-def worker_megabytes(stack: Stack) -> float:
+def worker_mb(stack: Stack) -> float:
     """Resident memory of gunicorn's worker."""
-    [worker] = Path(f"/proc/{stack.web.pid}/task/{stack.web.pid}/children").read_text().split()
-    [line] = [
-        line for line in Path(f"/proc/{worker}/status").read_text().splitlines() if "VmRSS" in line
-    ]
-    return int(line.split()[1]) / 1024
+    master = stack.web.pid
+    [worker] = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    status = Path(f"/proc/{worker}/status").read_text().splitlines()
+    [resident] = [line for line in status if line.startswith("VmRSS:")]
+    return int(resident.split()[1]) / 1024
+
+
+def send_flood(reader: RawSocket) -> None:
+    for number in range(TURNS):
+        reader.send({"type": "message", "content": f"flood {number}"})
+
+
+def has_ended(visitor: Visitor) -> bool:
+    """Whether the visitor has asked everything and none of it is still running."""
+    listed = visitor.send("GET", "/conversations").json()["conversations"]
+    whole = [visitor.send("GET", f"/conversations/{one['id']}").json() for one in listed]
+    endings = [turn["ending"] for one in whole for turn in one["turns"]]
+    return len(endings) == TURNS and "running" not in endings
+
+
+def read_flood(reader: RawSocket) -> None:
+    ended = 0
+    while ended < TURNS:
+        ended += reader.receive_json()["type"] == "done"
+
+
+def test_a_reader_who_never_reads_costs_no_more_than_one_who_does(stack: Stack) -> None:
+    stack.model.answer_when("flood", Answer(tokens=FLOOD))
+    longest_gap(stack, "warm up")
+    gaps, memory = {}, {}
+    # The one who reads comes first, and so pays for all that twenty megabytes cost anyway: the
+    # turn log, the trace, the database. What the second one adds is what not reading costs.
+    for kind in ("reads", "never reads"):
+        visitor = Visitor(stack.url)
+        with RawSocket(visitor, receive_buffer=TINY if kind == "never reads" else None) as reader:
+            send_flood(reader)
+            if kind == "reads":
+                threading.Thread(target=read_flood, args=(reader,), daemon=True).start()
+            gaps[kind] = longest_gap(stack, f"beside who {kind}")
+            eventually(lambda: has_ended(visitor), timeout=60, every=0.2)  # noqa: B023
+            memory[kind] = worker_mb(stack)
+    assert gaps["never reads"] < 3 * gaps["reads"] + 0.2, gaps
+    # Its frames stay in the turn log for a while, read or not.
+    assert memory["never reads"] < memory["reads"] + 2 * FLOOD_MB, memory
+
+
+def test_sockets_that_ask_for_a_long_answer_and_never_read_hold_no_copies(
+    stack: Stack, visitor: Visitor
+) -> None:
+    stack.model.answer_when("one flood", Answer(tokens=FLOOD))
+    with visitor.open_socket() as socket:
+        turn = socket.ask("one flood")
+    before = worker_mb(stack)
+    with ExitStack() as held:
+        for _ in range(40):
+            reader = held.enter_context(RawSocket(visitor, receive_buffer=TINY))
+            reader.send(resume(turn))
+        assert longest_gap(stack, "beside forty") < 1
+        assert worker_mb(stack) < before + 60
+        # None of them has lost anything: what it reads late is all there.
+        frames = [reader.receive_json()]
+        while frames[-1]["type"] != "done":
+            frames.append(reader.receive_json())
+    assert frames == turn.frames
+
+
+def resume(turn: Turn) -> dict[str, object]:
+    return {"type": "resume", "client_request_id": turn.client_request_id, "after_seq": -1}

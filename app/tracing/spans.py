@@ -90,6 +90,8 @@ class Recorder:
         self._tracers.add_span_processor(
             MlflowV3SpanProcessor(self._finished, export_metrics=False)
         )
+        # MLflow imports much of itself with the first span; no person should wait for that.
+        self.start_turn().discard()
 
     def start_turn(self) -> "TurnTrace":
         """Start the root span `chat_turn`; its trace ID is known from here on."""
