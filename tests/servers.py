@@ -28,7 +28,12 @@ class MlflowServer(ServerProcess):
                 *("--backend-store-uri", f"sqlite:///{self._database}"),
                 *("--artifacts-destination", str(folder / "artifacts")),
             ],
-            clean_environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"),
+            clean_environment(
+                MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
+                # Else the first span of a model fetches a price list from the internet, and the
+                # server answers nothing until that has failed.
+                MLFLOW_MODEL_CATALOG_URI="",
+            ),
             folder,
             "mlflow",
             self._is_answering,

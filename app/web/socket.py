@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 PING_INTERVAL_S = 25
 INTERNAL_ERROR = 1011
+# Bytes taken from a log at a time: as much as a socket that is not being read keeps in memory.
+MOST_AT_ONCE = 64 * 1024
 
 
 def init_app(app: Flask, max_message_chars: int) -> None:
@@ -173,8 +175,14 @@ class Follower:
         if found is None:
             return b""
         frames, ended = found
-        self._after_seq += len(frames)
+        taken = bytearray()
+        for frame in frames:
+            if len(taken) >= MOST_AT_ONCE:
+                self.wake()  # for the rest, once this is sent
+                return bytes(taken)
+            taken += encode_text(frame)
+            self._after_seq += 1
         if ended:
             self.finished = True
             self.leave()
-        return b"".join(map(encode_text, frames))
+        return bytes(taken)
