@@ -49,7 +49,7 @@ def test_a_network_cut_again_and_again_changes_nothing_in_the_answer(
     open_page: Callable[..., ChatPage], stack: Stack, proxy: CuttingProxy
 ) -> None:
     gates = [stack.model.gate() for _ in range(3)]
-    steps = ["one ", gates[0], "two ", gates[1], "three ", gates[2], "four"]
+    steps = ("one ", gates[0], "two ", gates[1], "three ", gates[2], "four")
     stack.model.answer_when("cut me", Answer(tokens=steps))
     chat = open_page(proxy.url)
     message = chat.ask("cut me")

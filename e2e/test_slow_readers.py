@@ -73,15 +73,16 @@ def test_sockets_that_ask_for_a_long_answer_and_never_read_hold_no_copies(
         turn = socket.ask("one flood")
     before = worker_mb(stack)
     with ExitStack() as held:
-        for size in (*[TINY] * 40, 16 * TINY):
-            reader = held.enter_context(RawSocket(visitor, receive_buffer=size))
-            reader.send(resume(turn))
+        for _ in range(40):
+            held.enter_context(RawSocket(visitor, receive_buffer=TINY)).send(resume(turn))
+        late = held.enter_context(RawSocket(visitor, receive_buffer=16 * TINY))
+        late.send(resume(turn))
         assert longest_gap(stack, "beside forty") < 1
         assert worker_mb(stack) < before + 60
-        # None of them has lost anything: what the last one reads late is all there.
-        frames = [reader.receive_json()]
+        # None of them has lost anything: what one reads late is all there.
+        frames = [late.receive_json()]
         while frames[-1]["type"] != "done":
-            frames.append(reader.receive_json())
+            frames.append(late.receive_json())
     assert frames == turn.frames
 
 
