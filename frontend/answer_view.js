@@ -3,7 +3,7 @@ import { copyOf, find } from "./element.js";
 import { showFeedback } from "./feedback_view.js";
 import { copy, say } from "./notice.js";
 import { paint } from "./painter.js";
-import { Prose } from "./prose.js";
+import { proseIn } from "./prose.js";
 
 const SECONDS_SHOWN_AFTER = 4;
 const QUIET_AFTER = 8;
@@ -19,7 +19,7 @@ function sentence(/** @type {Outcome} */ { ending, error, finish_reason }) {
 /** @param {Turn} turn @param {(turn: Turn) => void} again */
 export function answerView(turn, again) {
 	const node = copyOf("answer");
-	const prose = new Prose(find(".prose", node));
+	const render = proseIn(find(".prose", node));
 	const progress = find(".progress", node);
 	const allowFeedback = showFeedback(turn, node);
 	let heardAt = Date.now();
@@ -27,7 +27,7 @@ export function answerView(turn, again) {
 	/** @type {Job} */
 	const draw = (deadline) => {
 		const { text, outcome } = turn;
-		const drawn = prose.render(text, outcome?.html, deadline);
+		const drawn = render(text, outcome?.html, deadline);
 		// Said only when the text is in place as well.
 		if (drawn && outcome) node.dataset.ending = outcome.ending;
 		return drawn;

@@ -91,18 +91,17 @@ function ask(id, title) {
 	dialog.returnValue = "";
 	find("[data-title]", dialog).textContent = title;
 	dialog.onclose = () => {
-		if (dialog.returnValue === "delete") attempt(() => remove(id));
+		if (dialog.returnValue !== "delete") return;
+		attempt(async () => {
+			await api.remove(id);
+			asked++;
+			items = items.filter((item) => item.id !== id);
+			if (id === current) go("/");
+			draw();
+			say("Conversation deleted.");
+		});
 	};
 	dialog.showModal();
-}
-
-async function remove(/** @type {string} */ id) {
-	await api.remove(id);
-	asked++;
-	items = items.filter((item) => item.id !== id);
-	if (id === current) go("/");
-	draw();
-	say("Conversation deleted.");
 }
 
 async function attempt(/** @type {() => Promise<void>} */ work) {

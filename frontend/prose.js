@@ -14,71 +14,66 @@ const KEPT = ["class", "href", "target", "rel", "start"];
 /** Line breaks between blocks mean nothing, and the streamed blocks have none. */
 const BETWEEN_BLOCKS = /\n(?=<\/?(?:[uo]l|li|blockquote|t\w+|p|h\w|pre)\b|$)/g;
 
-export class Prose {
-	#shown = 0;
+/**
+ * @param {HTMLElement} root
+ * @returns {(text: string, html: string | null | undefined, deadline: number) => boolean} shows more:
+ *   `text` only ever grows, until there is `html`; true when everything is shown
+ */
+export function proseIn(root) {
+	let shown = 0;
 	// What is finished: characters, blocks, and entries of the last block (a list may go on).
-	#stable = 0;
-	#blocks = 0;
-	#entries = 0;
-	#notBefore = 0;
-	/** @type {Node[] | null} */ #final = null;
-	#root;
-
-	constructor(/** @type {HTMLElement} */ root) {
-		this.#root = root;
-	}
-
-	/**
-	 * Show more: `text` only ever grows, until there is `html`. True when everything is shown.
-	 * @param {string} text @param {string | null | undefined} html @param {number} deadline
-	 */
-	render(text, html, deadline) {
-		if (html == null) return this.#grow(text);
-		if (!this.#final) {
-			this.#final = parse(html);
-			this.#blocks = 0;
-		}
-		let characters = 0;
-		for (let next = this.#final.shift(); next; next = this.#final.shift()) {
-			characters += next.textContent?.length ?? 0;
-			const mine = this.#root.childNodes[this.#blocks++];
-			if (mine) become(mine, next);
-			else this.#root.append(next);
-			if (characters > CHARACTERS_A_FRAME || performance.now() > deadline) return false;
-		}
-		sync(this.#root, [], this.#blocks);
-		return true;
-	}
-
-	#grow(/** @type {string} */ source) {
-		const began = performance.now();
-		if (began < this.#notBefore) return false;
-		this.#shown = Math.min(source.length, this.#shown + CHARACTERS_A_FRAME);
-		const lines = source.slice(this.#stable, this.#shown).replace(UNDECIDED, "").split("\n");
-		let from = 0;
-		for (const start of blockStarts(lines)) {
-			const block = lines.slice(from, start);
-			this.#put(block, lines[start]);
-			this.#stable += block.join("\n").length + 1;
-			this.#blocks = this.#root.childNodes.length;
-			this.#entries = this.#root.lastChild?.childNodes.length ?? 0;
-			from = start;
-		}
-		this.#put(lines.slice(from));
-		this.#notBefore = performance.now() + (performance.now() - began) * REST;
-		return this.#shown === source.length;
-	}
+	let stable = 0;
+	let blocks = 0;
+	let entries = 0;
+	let notBefore = 0;
+	/** @type {Node[] | null} */
+	let final = null;
 
 	/** @param {string[]} block @param {string} [next] the line after it, when it is whole */
-	#put(block, next) {
-		const last = this.#root.children[this.#blocks - 1];
+	function put(block, next) {
+		const last = root.children[blocks - 1];
 		const nodes = build(block, next, last);
 		const [list] = nodes;
 		const goesOn = last && /^[uo]l$/.test(last.localName) && list?.localName === last.localName;
 		if (goesOn) nodes.shift();
-		if (last) sync(last, goesOn && list ? [...list.childNodes] : [], this.#entries);
-		sync(this.#root, nodes, this.#blocks);
+		if (last) sync(last, goesOn && list ? [...list.childNodes] : [], entries);
+		sync(root, nodes, blocks);
 	}
+
+	function grow(/** @type {string} */ source) {
+		const began = performance.now();
+		if (began < notBefore) return false;
+		shown = Math.min(source.length, shown + CHARACTERS_A_FRAME);
+		const lines = source.slice(stable, shown).replace(UNDECIDED, "").split("\n");
+		let from = 0;
+		for (const start of blockStarts(lines)) {
+			const block = lines.slice(from, start);
+			put(block, lines[start]);
+			stable += block.join("\n").length + 1;
+			blocks = root.childNodes.length;
+			entries = root.lastChild?.childNodes.length ?? 0;
+			from = start;
+		}
+		put(lines.slice(from));
+		notBefore = performance.now() + (performance.now() - began) * REST;
+		return shown === source.length;
+	}
+
+	return (text, html, deadline) => {
+		if (html == null) return grow(text);
+		if (!final) blocks = 0;
+		final ??= parse(html);
+		let characters = 0;
+		for (let next = final.shift(); next; next = final.shift()) {
+			characters += next.textContent?.length ?? 0;
+			const mine = root.childNodes[blocks++];
+			if (mine) become(mine, next);
+			else root.append(next);
+			if (characters > CHARACTERS_A_FRAME || performance.now() > deadline) return false;
+		}
+		sync(root, [], blocks);
+		return true;
+	};
 }
 
 /** Sanitised again where the browser can, else parsed inertly. */
