@@ -1,111 +1,92 @@
-/**
- * One answer on the page: its text while it streams and when it is finished, how it ended, and
- * what the reader can do with it.
- */
+/** One answer on the page: its text, that work goes on, how it ended, and what one can do with it. */
+import { copyOf, find } from "./element.js";
+import { showFeedback } from "./feedback_view.js";
+import { copy, say } from "./notice.js";
+import { paint } from "./painter.js";
+import { proseIn } from "./prose.js";
 
-import { answerNote } from "./answer_note.js";
-import { AnswerProgress } from "./answer_progress.js";
-import { copyFrom } from "./copying.js";
-import { element, iconButton } from "./element.js";
-import { FeedbackView } from "./feedback_view.js";
-import { FinalHtml } from "./final_html.js";
-import { LiveMarkdown } from "./live_markdown.js";
+const SECONDS_SHOWN_AFTER = 4;
+const QUIET_AFTER = 8;
 
-/** @import {Announcer} from "./announcer.js" */
-/** @import {Feedbacks} from "./feedbacks.js" */
-/** @import {Painter} from "./painter.js" */
-/** @import {Turn} from "./turn.js" */
-/** What every answer on the page needs. @typedef {{painter: Painter, announcer: Announcer, feedbacks: Feedbacks,
- *   again(turn: Turn): void}} Surroundings */
+/** How a turn ended, in a sentence, when it did not simply end well. */
+function sentence(/** @type {Outcome} */ { ending, error, finish_reason }) {
+	if (ending === "stopped") return "Stopped by you.";
+	if (ending === "interrupted") return "The server was interrupted before the answer was finished.";
+	if (ending === "failed") return error?.message ?? "The answer failed.";
+	return finish_reason === "length" ? "The answer hit the length limit." : "";
+}
 
-export class AnswerView {
-  node = element("article", {
-    class: "answer",
-    "data-testid": "message-assistant",
-    "aria-label": "Answer",
-  });
-  /** The row of buttons under the answer. */
-  actions = element("div", { class: "actions" });
-  #text = element("div", { class: "prose", "data-testid": "answer" });
-  #live = new LiveMarkdown(this.#text);
-  /** @type {FinalHtml | null} */
-  #final = null;
-  #progress;
-  #feedback;
-  #turn;
-  #surroundings;
+/** @param {Turn} turn @param {(turn: Turn) => void} again */
+export function answerView(turn, again) {
+	const node = copyOf("answer");
+	const render = proseIn(find(".prose", node));
+	const progress = find(".progress", node);
+	const allowFeedback = showFeedback(turn, node);
+	let heardAt = Date.now();
 
-  /**
-   * @param {Turn} turn
-   * @param {Surroundings} surroundings
-   */
-  constructor(turn, surroundings) {
-    this.#turn = turn;
-    this.#surroundings = surroundings;
-    this.#progress = new AnswerProgress(turn);
-    this.#feedback = new FeedbackView(
-      turn,
-      surroundings.feedbacks.of(turn.id),
-      surroundings.announcer,
-    );
-    this.node.dataset.clientRequestId = turn.id;
-    this.node.dataset.ending = "streaming";
-    this.node.append(this.#text, this.#progress.node, this.actions, this.#feedback.panel);
-    const copy = iconButton("copy", "Copy answer", "copy", () =>
-      copyFrom(copy, turn.text, surroundings.announcer),
-    );
-    const again = iconButton("again", "Regenerate", "regenerate", () => surroundings.again(turn));
-    this.actions.append(this.#feedback.thumbs, copy, again, this.#feedback.status);
-    if (turn.running) this.#follow();
-    else this.#finish();
-  }
+	/** @type {Job} */
+	const draw = (deadline) => {
+		const { text, outcome } = turn;
+		const drawn = render(text, outcome?.html, deadline);
+		// Said only when the text is in place as well.
+		if (drawn && outcome) node.dataset.ending = outcome.ending;
+		return drawn;
+	};
 
-  #follow() {
-    const { announcer } = this.#surroundings;
-    const grow = () => {
-      this.#progress.heard(this.actions);
-      this.#live.update(this.#turn.text);
-      this.#draw();
-    };
-    this.#progress.start();
-    announcer.say("Answering…");
-    if (this.#turn.text) grow();
-    this.#turn.addEventListener("text", grow);
-    this.#turn.addEventListener("end", () => {
-      announcer.say(this.#finish() || "Answer finished.");
-    });
-  }
+	function showProgress() {
+		const seconds = Math.floor((Date.now() - turn.askedAt) / 1000);
+		let words = turn.text ? "" : "Thinking…";
+		if (Date.now() - heardAt >= QUIET_AFTER * 1000) words = "Still working…";
+		if (turn.stopping) words = "Stopping…";
+		if (words && seconds >= SECONDS_SHOWN_AFTER) words += ` ${seconds} s`;
+		find("span + span", progress).textContent = words;
+	}
 
-  /** @returns {string} how it ended, in words, if that needs any */
-  #finish() {
-    const { ending, traceId, html, text } = this.#turn;
-    this.#progress.stop();
-    if (traceId) this.node.dataset.traceId = traceId;
-    if (html) this.#final = new FinalHtml(this.#text, html);
-    else this.#live.update(text);
-    const { words, node } = answerNote(this.#turn, () => this.#surroundings.again(this.#turn));
-    if (node) this.actions.before(node);
-    this.node.toggleAttribute("data-empty", text === "");
-    this.#feedback.enable();
-    this.#draw();
-    // Said only when the text is in place as well.
-    this.#surroundings.painter.schedule(() => {
-      if (this.#drawing) return false;
-      this.node.dataset.ending = ending;
-      return true;
-    });
-    return words;
-  }
+	function grow() {
+		// The text now stands where the progress stood.
+		if (turn.text && progress.matches(".prose + *")) find(".actions", node).append(progress);
+		heardAt = Date.now();
+		showProgress();
+		paint(draw);
+	}
 
-  #drawing = false;
+	function finish(/** @type {Outcome} */ outcome) {
+		const { ending, error, trace_id } = outcome;
+		const note = find(".note", node);
+		const words = sentence(outcome);
+		progress.remove();
+		if (trace_id) node.dataset.traceId = trace_id;
+		node.toggleAttribute("data-empty", turn.text === "");
+		find("span", note).textContent = words;
+		note.dataset.kind = ending;
+		note.hidden = !words;
+		const retryable = ending === "failed" && error?.retryable !== false;
+		if (!retryable && ending !== "interrupted") find("button", note).remove();
+		allowFeedback();
+		paint(draw);
+		return words;
+	}
 
-  #draw() {
-    if (this.#drawing) return;
-    this.#drawing = true;
-    this.#surroundings.painter.schedule((deadline) => {
-      const drawn = this.#final?.render(deadline) ?? this.#live.render(deadline);
-      this.#drawing = !drawn;
-      return drawn;
-    });
-  }
+	node.dataset.clientRequestId = turn.id;
+	node.addEventListener("click", ({ target }) => {
+		const button = target instanceof Element ? target.closest("button") : null;
+		const hook = button?.dataset.testid ?? "";
+		if (hook === "retry" || hook === "regenerate") again(turn);
+		else if (button && hook.startsWith("copy"))
+			copy(button, button.closest("figure")?.querySelector("pre")?.textContent ?? turn.text);
+	});
+	if (turn.outcome) {
+		finish(turn.outcome);
+		return node;
+	}
+	const timer = setInterval(showProgress, 1000);
+	grow();
+	say("Answering…");
+	turn.addEventListener("text", grow);
+	turn.addEventListener("state", () => {
+		if (!turn.outcome) return;
+		clearInterval(timer);
+		say(finish(turn.outcome) || "Answer finished.");
+	});
+	return node;
 }

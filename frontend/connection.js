@@ -1,127 +1,140 @@
-/**
- * The turns that are running, and bringing each to its end over the line: asked once, resumed
- * from the last `seq` after every loss. Emits "lost" (detail: a turn the log no longer has)
- * and "notice" (detail: what the server says about no turn in particular).
- */
+/** The socket, which comes back by itself, and the running turns: asked once, resumed after a loss. */
+import { api } from "./api.js";
+import { find } from "./element.js";
+import { show } from "./notice.js";
 
-/** @import {ErrorFrame, Frame, MessageFrame, ResumeFrame, StopFrame} from "./frames.js" */
-/** @import {Line} from "./line.js" */
-/** @import {Turn} from "./turn.js" */
-
+const FIRST_DELAY_MS = 400;
+const LONGEST_DELAY_MS = 15_000;
+/** A socket that stayed open this long was a good one: the backoff starts anew. */
+const GOOD_AFTER_MS = 5_000;
+/** A shorter loss is not worth a word. */
+const PATIENCE_MS = 1200;
 /** A socket can die without telling us; with a turn running, this much silence is suspect. */
 const SUSPECT_SILENCE_MS = 30_000;
-/** Said of a turn that was to be resumed and of which the server we reached has no frames. */
-const GONE = ["unknown_turn", "turn_expired", "turn_elsewhere"];
+const LOOK_AGAIN_MS = 2000;
 
-export class Connection extends EventTarget {
-  /** @type {Map<string, Turn>} */
-  #turns = new Map();
-  #heardAt = 0;
-  #line;
+/** @type {Map<string, Turn>} */
+const turns = new Map();
+/** @type {WebSocket | null} */
+let socket = null;
+let heardAt = 0;
+let failures = 0;
+let retry = 0;
+let worry = 0;
 
-  /** @param {Line} line */
-  constructor(line) {
-    super();
-    this.#line = line;
-  }
+export function start() {
+	window.addEventListener("online", connect);
+	document.addEventListener("visibilitychange", wake);
+	setInterval(() => {
+		const silent = Date.now() - heardAt > SUSPECT_SILENCE_MS;
+		if (silent && turns.size && socket?.readyState === WebSocket.OPEN) connect();
+	}, SUSPECT_SILENCE_MS / 6);
+	connect();
+}
 
-  start() {
-    this.#line.addEventListener("open", () => {
-      this.#heardAt = Date.now();
-      for (const turn of this.#turns.values()) this.#begin(turn);
-    });
-    this.#line.addEventListener("frame", (event) => {
-      this.#receive(/** @type {CustomEvent<Frame>} */ (event).detail);
-    });
-    setInterval(() => this.#doubt(), SUSPECT_SILENCE_MS / 6);
-    this.#line.start();
-  }
+/** The running turn with this id. */
+export function runningTurn(/** @type {string} */ id) {
+	return turns.get(id);
+}
 
-  /** @param {string} id */
-  turn(id) {
-    return this.#turns.get(id);
-  }
+export function follow(/** @type {Turn} */ turn) {
+	if (turns.has(turn.id)) return;
+	turns.set(turn.id, turn);
+	turn.addEventListener("state", () => turn.running || turns.delete(turn.id));
+	heardAt = Date.now();
+	begin(turn);
+	wake();
+}
 
-  /** @param {Turn} turn */
-  ask(turn) {
-    this.follow(turn);
-    this.#line.wake();
-  }
+export function stopTurn(/** @type {Turn} */ turn) {
+	if (!turn.stopping) turn.stop();
+	send({ type: "stop", client_request_id: turn.id });
+}
 
-  /** @param {Turn} turn */
-  follow(turn) {
-    if (this.#turns.has(turn.id)) return;
-    this.#turns.set(turn.id, turn);
-    turn.addEventListener("end", () => this.#turns.delete(turn.id), { once: true });
-    this.#heardAt = Date.now();
-    this.#begin(turn);
-  }
+/** Connect now instead of waiting for the next attempt. */
+function wake() {
+	if (!socket && !document.hidden) connect();
+}
 
-  /**
-   * Ask for the rest of a turn again.
-   * @param {Turn} turn
-   */
-  resume(turn) {
-    if (this.#turns.has(turn.id)) this.#begin(turn);
-  }
+/** Leave the old socket, which may be dead, for a new one. */
+function connect() {
+	clearTimeout(retry);
+	const old = socket;
+	const fresh = new WebSocket("/ws/chat");
+	let openedAt = 0;
+	socket = fresh;
+	fret();
+	fresh.onopen = () => {
+		if (fresh !== socket) return;
+		openedAt = heardAt = Date.now();
+		clearTimeout(worry);
+		worry = 0;
+		find("#connection").textContent = "";
+		for (const turn of turns.values()) begin(turn);
+	};
+	fresh.onmessage = ({ data }) => {
+		if (fresh === socket) receive(JSON.parse(data));
+	};
+	fresh.onclose = () => {
+		if (fresh !== socket) return;
+		socket = null;
+		if (!openedAt)
+			api.conversations().catch(() => {}); // a refused handshake may lack a cookie
+		else if (Date.now() - openedAt > GOOD_AFTER_MS) failures = 0;
+		const longest = Math.min(FIRST_DELAY_MS * 2 ** failures++, LONGEST_DELAY_MS);
+		retry = setTimeout(connect, longest * (0.5 + Math.random() / 2));
+		fret();
+	};
+	old?.close();
+}
 
-  /** @param {Turn} turn */
-  stopTurn(turn) {
-    if (!turn.stopping) turn.stop();
-    /** @type {StopFrame} */
-    const frame = { type: "stop", client_request_id: turn.id };
-    this.#line.send(frame);
-  }
+function fret() {
+	worry ||= setTimeout(() => {
+		const lost = navigator.onLine ? "Connection lost." : "You are offline.";
+		find("#connection").textContent = `${lost} Reconnecting…`;
+	}, PATIENCE_MS);
+}
 
-  #doubt() {
-    const silent = Date.now() - this.#heardAt > SUSPECT_SILENCE_MS;
-    if (silent && this.#turns.size > 0 && this.#line.state === "open") this.#line.restart();
-  }
+/** Lost when there is no open socket: said again once there is. */
+function send(/** @type {object} */ frame) {
+	if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame));
+}
 
-  /** @param {Frame} frame */
-  #receive(frame) {
-    this.#heardAt = Date.now();
-    const turn = this.#turns.get(frame.client_request_id ?? "");
-    if (frame.type === "error" && frame.seq === undefined) this.#refused(frame, turn);
-    else if (turn && !turn.accept(frame)) this.#begin(turn);
-  }
+function begin(/** @type {Turn} */ turn) {
+	const { id: client_request_id, seq: after_seq, question: content } = turn;
+	const conversation_id = turn.conversationId ?? undefined;
+	const replaces = turn.replaces ?? undefined;
+	if (turn.known) send({ type: "resume", client_request_id, after_seq });
+	else send({ type: "message", client_request_id, content, conversation_id, replaces });
+	if (turn.stopping) stopTurn(turn);
+}
 
-  /**
-   * @param {ErrorFrame} frame an error that is no part of a turn's log
-   * @param {Turn | undefined} turn the running turn it speaks of
-   */
-  #refused(frame, turn) {
-    if (frame.code === "shutting_down") {
-      this.#line.restart(); // another server takes the turn up
-    } else if (!frame.client_request_id && GONE.includes(frame.code)) {
-      for (const each of this.#turns.values()) if (each.known) this.#tell("lost", each);
-    } else if (turn?.known) {
-      this.#tell("lost", turn);
-    } else if (turn) {
-      turn.refuse({ code: frame.code, message: frame.error, retryable: frame.retryable });
-    } else if (!frame.client_request_id) {
-      this.#tell("notice", frame.error);
-    } // else: about a turn that has ended meanwhile
-  }
+function receive(/** @type {Frame} */ frame) {
+	heardAt = Date.now();
+	const turn = turns.get(frame.client_request_id ?? "");
+	if (frame.type === "error" && frame.seq === undefined) refused(frame, turn);
+	else if (turn && !turn.accept(frame)) begin(turn);
+}
 
-  /** @param {Turn} turn */
-  #begin(turn) {
-    /** @type {MessageFrame | ResumeFrame} */
-    let frame = { type: "resume", client_request_id: turn.id, after_seq: turn.seq };
-    if (!turn.known) {
-      frame = { type: "message", content: turn.question, client_request_id: turn.id };
-      if (turn.conversationId) frame.conversation_id = turn.conversationId;
-      if (turn.replaces) frame.replaces = turn.replaces;
-    }
-    this.#line.send(frame);
-    if (turn.stopping) this.stopTurn(turn);
-  }
+/** @param {ErrorFrame} frame @param {Turn | undefined} turn */
+function refused(frame, turn) {
+	if (frame.code === "shutting_down") {
+		connect(); // another server takes the turn up
+	} else if (turn && !turn.known) {
+		turn.end({ ending: "failed", error: { ...frame, message: frame.error } });
+	} else if (turn) {
+		look(turn);
+	} else if (!frame.client_request_id) {
+		show(frame.error);
+	} // else: about a turn that has ended meanwhile
+}
 
-  /**
-   * @param {string} name
-   * @param {unknown} detail
-   */
-  #tell(name, detail) {
-    this.dispatchEvent(new CustomEvent(name, { detail }));
-  }
+/** The frames can no longer be had: the server's record says how the turn ended. */
+async function look(/** @type {Turn} */ turn) {
+	const record = await api.conversation(turn.conversationId ?? "").catch(() => null);
+	const found = record?.turns.find((each) => each.client_request_id === turn.id);
+	const message = "The server does not know this question any more.";
+	if (found) turn.settle(found);
+	else if (record) turn.end({ ending: "failed", error: { message, retryable: true } });
+	if (turn.running) setTimeout(() => turn.running && begin(turn), LOOK_AGAIN_MS);
 }

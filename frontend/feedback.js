@@ -1,145 +1,138 @@
 /**
- * What the reader thinks of one turn: shown at once, rolled back when refused, never overwritten
- * by a late answer. Emits "change". States: idle, sending, saved (durable on the server),
- * recorded (in MLflow), retrying, refused.
+ * What the reader thinks of one turn: shown at once, kept in this browser until the server has
+ * answered, rolled back when refused. A late answer never overwrites a newer choice.
  */
-import { THUMB, VerdictSender } from "./verdict_sender.js";
+import { api } from "./api.js";
 
-/** @import {Api} from "./api.js" */
-/** @import {FeedbackRecord} from "./frames.js" */
-/** @import {PendingVerdicts} from "./pending_verdicts.js" */
-/** @typedef {"idle" | "sending" | "saved" | "recorded" | "retrying" | "refused"} FeedbackState */
-/** @typedef {{value: boolean | null, comment: string, state: FeedbackState}} Shown */
-
+const THUMB = "user_feedback";
+const PREFIX = "thumbprint.verdict.";
+const FIRST_RETRY_MS = 1000;
+const LONGEST_RETRY_MS = 30_000;
 const FIRST_LOOK_MS = 700;
 const LONGEST_LOOK_MS = 10_000;
 const WATCH_MS = 120_000;
+/** @type {ShownVerdict} */
+const NONE = { value: null, comment: "", state: "idle" };
+/** @type {Map<string, Feedback>} */
+const known = new Map();
 
-export class Feedback extends EventTarget {
-  /** @type {boolean | null} */ value = null;
-  comment = "";
-  /** @type {FeedbackState} */ state = "idle";
-  /** Why it was refused. */
-  reason = "";
+/** The one object for a turn's feedback. */
+export function feedbackOf(/** @type {string} */ turnId) {
+	const feedback = known.get(turnId) ?? new Feedback(turnId);
+	known.set(turnId, feedback);
+	return feedback;
+}
 
-  /** @type {Shown} */
-  #confirmed = { value: null, comment: "", state: "idle" };
-  #choice = 0;
-  #turnId;
-  #api;
-  #pending;
-  #sender;
+/** Send the verdicts an earlier visit left unsent. */
+export function sendUnsent() {
+	for (const key of Object.keys(localStorage))
+		if (key.startsWith(PREFIX)) feedbackOf(key.slice(PREFIX.length)).start([]);
+}
 
-  /**
-   * @param {string} turnId
-   * @param {Api} api
-   * @param {PendingVerdicts} pending
-   */
-  constructor(turnId, api, pending) {
-    super();
-    this.#turnId = turnId;
-    this.#api = api;
-    this.#pending = pending;
-    this.#sender = new VerdictSender(turnId, api, pending, {
-      sent: (records) => this.#confirm(records),
-      refused: (reason) => {
-        this.reason = reason;
-        this.#show({ ...this.#confirmed, state: "refused" });
-      },
-      delayed: () => this.#show({ value: this.value, comment: this.comment, state: "retrying" }),
-      idle: () => this.#rest(),
-    });
-  }
+/** @param {FeedbackRecord[]} records @returns {ShownVerdict} */
+function read(records) {
+	const mine = records.find(({ name }) => name === THUMB);
+	if (!mine) return NONE;
+	const reason = "MLflow did not take it";
+	return { value: mine.value === true, comment: mine.rationale ?? "", state: mine.state, reason };
+}
 
-  /**
-   * Take the server's record, then carry on with what it has not confirmed yet.
-   * @param {FeedbackRecord[]} records
-   */
-  start(records) {
-    this.#confirmed = this.#read(records);
-    if (this.#sender.busy) return;
-    this.#choice++;
-    const unsent = this.#pending.get(this.#turnId);
-    if (unsent) {
-      this.#show({ value: unsent.value, comment: unsent.comment, state: "sending" });
-      this.#sender.deliver();
-    } else {
-      this.#show(this.#confirmed);
-      this.#rest();
-    }
-  }
+class Feedback extends EventTarget {
+	shown = NONE;
+	#confirmed = NONE;
+	/** @type {Verdict | null} */ #unsent = null;
+	#sending = false;
+	/** @type {(value?: unknown) => void} */ #wake = () => {};
+	#turnId;
 
-  /**
-   * Press a thumb; pressing the pressed one withdraws.
-   * @param {boolean} value
-   */
-  choose(value) {
-    if (this.value === value) this.#want(null, "");
-    else this.#want(value, this.comment);
-  }
+	constructor(/** @type {string} */ turnId) {
+		super();
+		this.#turnId = turnId;
+	}
 
-  /** @param {string} comment belongs to the thumb, which must be pressed */
-  say(comment) {
-    if (this.value !== null) this.#want(this.value, comment);
-  }
+	/** Take the server's record, then carry on with what it has not confirmed yet. */
+	start(/** @type {FeedbackRecord[]} */ records) {
+		this.#confirmed = read(records);
+		if (this.#unsent) return;
+		const kept = localStorage.getItem(PREFIX + this.#turnId);
+		if (kept) return this.want(JSON.parse(kept));
+		this.#show(this.#confirmed);
+		this.#watch();
+	}
 
-  /**
-   * @param {boolean | null} value
-   * @param {string} comment
-   */
-  #want(value, comment) {
-    this.#choice++;
-    this.#pending.put(this.#turnId, value, comment);
-    this.#show({ value, comment, state: "sending" });
-    this.#sender.deliver();
-  }
+	want(/** @type {Verdict} */ verdict) {
+		this.#unsent = verdict;
+		try {
+			localStorage.setItem(PREFIX + this.#turnId, JSON.stringify(verdict));
+		} catch {} // full: then it lives as long as the page
+		this.#show({ ...verdict, state: "sending" });
+		this.#wake();
+		if (!this.#sending) this.#send();
+	}
 
-  /** Nothing left to send: settle on what the server knows. */
-  #rest() {
-    if (this.state === "saved") this.#watch();
-    // Another tab answered for this one: see what came of it.
-    else if (this.state === "sending" || this.state === "retrying") this.#look();
-  }
+	/** Send the newest verdict until answered: one request at a time, so that they stay in order. */
+	async #send() {
+		this.#sending = true;
+		let wait = FIRST_RETRY_MS;
+		for (let verdict = this.#unsent; verdict; verdict = this.#unsent) {
+			const { value, comment } = verdict;
+			const body = { is_correct: value, ...(comment && { comment }) };
+			const id = this.#turnId;
+			try {
+				const answer = await (value === null
+					? api.feedback("DELETE", `${id}&name=${THUMB}`)
+					: api.feedback("POST", id, body));
+				this.#settle(verdict, read(answer.feedback));
+			} catch (error) {
+				const { message: reason, passing, retryAfterMs } = /** @type {ApiError} */ (error);
+				if (!passing) this.#settle(verdict, { ...this.#confirmed, state: "refused", reason });
+				else {
+					this.#show({ ...this.shown, state: "retrying" });
+					await this.#pause(Math.max(wait * (0.5 + Math.random() / 2), retryAfterMs));
+					wait = Math.min(wait * 2, LONGEST_RETRY_MS);
+				}
+			}
+		}
+		this.#sending = false;
+		this.#watch();
+	}
 
-  /** Follow a saved verdict until MLflow has it; after a while give up quietly: it is saved. */
-  async #watch() {
-    const choice = this.#choice;
-    const until = Date.now() + WATCH_MS;
-    for (let ms = FIRST_LOOK_MS; Date.now() < until; ms = Math.min(ms * 1.5, LONGEST_LOOK_MS)) {
-      await new Promise((resolve) => setTimeout(resolve, ms));
-      if (choice !== this.#choice || this.state !== "saved") return;
-      await this.#look();
-    }
-  }
+	/** @param {Verdict} verdict that was answered @param {ShownVerdict} answer */
+	#settle(verdict, answer) {
+		if (answer.state !== "refused") this.#confirmed = answer;
+		if (this.#unsent !== verdict) return; // a newer one took its place
+		this.#unsent = null;
+		localStorage.removeItem(PREFIX + this.#turnId);
+		this.#show(answer);
+	}
 
-  async #look() {
-    const choice = this.#choice;
-    const answer = await this.#api.feedback(this.#turnId).catch(() => null);
-    if (answer && choice === this.#choice) this.#confirm(answer.feedback);
-  }
+	/** Wait, but not past a newer choice or the network's return. */
+	#pause(/** @type {number} */ ms) {
+		return new Promise((resolve) => {
+			this.#wake = resolve;
+			setTimeout(resolve, ms);
+			window.addEventListener("online", resolve, { once: true });
+		});
+	}
 
-  /** @param {FeedbackRecord[]} records */
-  #confirm(records) {
-    this.#confirmed = this.#read(records);
-    this.#show(this.#confirmed);
-  }
+	/** Follow a saved verdict until MLflow has it; give up quietly: it is saved. */
+	async #watch() {
+		const until = Date.now() + WATCH_MS;
+		let { shown } = this;
+		for (let ms = FIRST_LOOK_MS; Date.now() < until; ms = Math.min(ms * 1.5, LONGEST_LOOK_MS)) {
+			if (shown.state !== "saved") return;
+			await new Promise((resolve) => setTimeout(resolve, ms));
+			if (shown !== this.shown) return;
+			const answer = await api.feedback("GET", this.#turnId).catch(() => null);
+			if (shown !== this.shown) return;
+			if (answer) this.#show(read(answer.feedback));
+			shown = this.#confirmed = this.shown;
+		}
+	}
 
-  /**
-   * @param {FeedbackRecord[]} records what the server holds for this turn
-   * @returns {Shown}
-   */
-  #read(records) {
-    const mine = records.find((record) => record.name === THUMB);
-    if (!mine) return { value: null, comment: "", state: "idle" };
-    if (mine.state === "refused") this.reason = "MLflow did not take it";
-    return { value: mine.value === true, comment: mine.rationale ?? "", state: mine.state };
-  }
-
-  /** @param {Shown} shown */
-  #show(shown) {
-    const { value, comment, state } = this;
-    if (value === shown.value && comment === shown.comment && state === shown.state) return;
-    Object.assign(this, shown);
-    this.dispatchEvent(new Event("change"));
-  }
+	#show(/** @type {ShownVerdict} */ shown) {
+		const same = JSON.stringify(this.shown) === JSON.stringify(shown);
+		this.shown = shown;
+		if (!same) this.dispatchEvent(new Event("change"));
+	}
 }

@@ -1,104 +1,84 @@
 /**
- * The thumbs of one answer, what became of the verdict, and the panel that opens after a thumb.
- * The panel is a stack of sections; a comment is the first.
+ * The thumbs of one answer, what became of the verdict, and the panel that opens after a thumb:
+ * a stack of sections, of which a comment is the first.
  */
-import { CommentForm } from "./comment_form.js";
-import { element, icon } from "./element.js";
+import { find } from "./element.js";
+import { feedbackOf } from "./feedback.js";
+import { say } from "./notice.js";
 
-/** @import {Announcer} from "./announcer.js" */
-/** @import {Feedback} from "./feedback.js" */
-/** @import {Turn} from "./turn.js" */
-
-const WHY_NOT_YET = "You can rate this answer once it is finished and its trace is safe.";
-const WHY_NEVER = "This answer has no trace, so it cannot be rated.";
 const WORDS = {
-  idle: "",
-  sending: "Saving…",
-  saved: "Saved",
-  recorded: "Recorded in MLflow",
-  retrying: "Not sent yet. Will retry",
-  refused: "Not accepted",
+	idle: "",
+	sending: "Saving…",
+	saved: "Saved",
+	recorded: "Recorded in MLflow",
+	retrying: "Not sent yet. Will retry",
+	refused: "Not accepted: ",
 };
 
-export class FeedbackView {
-  thumbs = element("div", { class: "thumbs", role: "group", "aria-label": "Rate this answer" });
-  status = element("span", { class: "feedback-state", "data-testid": "feedback-state" });
-  panel = element("div", { class: "feedback-panel", hidden: true });
-  #why = element("span", { class: "visually-hidden" }, WHY_NOT_YET);
-  #up = this.#thumb("thumb-up", "Good answer", true);
-  #down = this.#thumb("thumb-down", "Bad answer", false);
-  #touched = false;
-  #comment;
-  #turn;
-  #feedback;
-  #announcer;
+/**
+ * Bring the feedback of an answer's element to life.
+ * @param {Turn} turn @param {HTMLElement} root
+ * @returns {() => void} to call when the turn has ended
+ */
+export function showFeedback(turn, root) {
+	const feedback = feedbackOf(turn.id);
+	const thumbs = root.querySelectorAll(".thumbs button");
+	const status = find(".feedback-state", root);
+	const panel = find(".feedback-panel", root);
+	const form = find("form", panel, HTMLFormElement);
+	const field = find("textarea", panel, HTMLTextAreaElement);
+	const save = find(".button", panel, HTMLButtonElement);
+	let touched = false;
+	let saved = "";
 
-  /**
-   * @param {Turn} turn
-   * @param {Feedback} feedback
-   * @param {Announcer} announcer
-   */
-  constructor(turn, feedback, announcer) {
-    this.#turn = turn;
-    this.#feedback = feedback;
-    this.#announcer = announcer;
-    this.#why.id = `why-${turn.id}`;
-    this.thumbs.append(this.#up, this.#down, this.#why);
-    for (const thumb of [this.#up, this.#down])
-      thumb.setAttribute("aria-describedby", this.#why.id);
-    this.#comment = new CommentForm(turn.id, (comment) => feedback.say(comment));
-    this.panel.append(this.#comment.node);
-    feedback.addEventListener("change", () => {
-      this.#show();
-      if (feedback.state !== "sending") this.#announcer.say(this.status.textContent ?? "");
-    });
-    this.#show();
-  }
+	function check() {
+		const same = field.value.trim() === saved;
+		const kept = same && saved && /saved|recorded/.test(feedback.shown.state);
+		save.disabled = same;
+		save.textContent = kept ? "Comment saved" : "Save comment";
+	}
 
-  /** The turn has ended: allow rating if there is a trace to rate. */
-  enable() {
-    const { ratable } = this.#turn;
-    this.#why.textContent = ratable ? "" : WHY_NEVER;
-    for (const thumb of [this.#up, this.#down]) {
-      thumb.disabled = !ratable;
-      thumb.title = ratable ? (thumb.getAttribute("aria-label") ?? "") : WHY_NEVER;
-      if (ratable) thumb.removeAttribute("aria-describedby");
-    }
-    if (ratable) this.#feedback.start(this.#turn.feedback);
-  }
+	function show() {
+		const { value, comment, state, reason } = feedback.shown;
+		for (const [index, thumb] of thumbs.entries())
+			thumb.ariaPressed = String(value === (index === 0));
+		status.dataset.state = state;
+		status.textContent = WORDS[state] + ((state === "refused" && reason) || "");
+		panel.hidden = value === null || !(touched || comment);
+		find("span", panel).textContent = `What ${value ? "was good" : "went wrong"}? (optional)`;
+		if (value === null || field.value.trim() === saved) field.value = comment;
+		saved = comment;
+		check();
+	}
 
-  /**
-   * @param {string} name of icon and test hook
-   * @param {string} label
-   * @param {boolean} value
-   */
-  #thumb(name, label, value) {
-    const button = element(
-      "button",
-      {
-        type: "button",
-        class: "icon-button",
-        "aria-label": label,
-        "data-testid": name,
-        disabled: true,
-      },
-      icon(name),
-    );
-    button.title = WHY_NOT_YET;
-    button.addEventListener("click", () => {
-      this.#touched = true;
-      this.#feedback.choose(value);
-    });
-    return button;
-  }
+	for (const [index, thumb] of thumbs.entries())
+		thumb.addEventListener("click", () => {
+			const { value, comment } = feedback.shown;
+			touched = true;
+			if (value === (index === 0)) feedback.want({ value: null, comment: "" });
+			else feedback.want({ value: index === 0, comment });
+		});
+	form.addEventListener("input", check);
+	form.addEventListener("keydown", ({ key, ctrlKey, metaKey }) => {
+		if (key === "Enter" && (ctrlKey || metaKey)) form.requestSubmit(save);
+	});
+	form.addEventListener("submit", (event) => {
+		event.preventDefault();
+		feedback.want({ value: feedback.shown.value, comment: field.value.trim() });
+	});
+	feedback.addEventListener("change", () => {
+		show();
+		if (feedback.shown.state !== "sending") say(status.textContent);
+	});
+	show();
 
-  #show() {
-    const { value, comment, state, reason } = this.#feedback;
-    this.#up.setAttribute("aria-pressed", String(value === true));
-    this.#down.setAttribute("aria-pressed", String(value === false));
-    this.status.dataset.state = state;
-    this.status.textContent = state === "refused" ? `${WORDS.refused}: ${reason}` : WORDS[state];
-    this.panel.hidden = value === null || !(this.#touched || comment);
-    this.#comment.show(value, comment, state);
-  }
+	return () => {
+		const { trace_id, feedback: records = [] } = turn.outcome ?? {};
+		for (const thumb of thumbs) {
+			thumb.toggleAttribute("disabled", !trace_id);
+			thumb.setAttribute("aria-describedby", trace_id ? "" : "never");
+			thumb.setAttribute("title", (trace_id ? thumb.ariaLabel : find("#never").textContent) ?? "");
+		}
+		if (trace_id) feedback.start(records);
+	};
 }

@@ -1,70 +1,77 @@
+/** The open conversation on the page: its exchanges, or the welcome when there are none. */
+import { answerView } from "./answer_view.js";
+import { copyOf, find } from "./element.js";
+import { toEnd } from "./scroll.js";
+
+const log = find("#transcript");
+/** @type {Map<Turn[], (index: number) => void>} how to show a version of each exchange */
+const shown = new Map();
+let listening = new AbortController();
+
 /**
- * The open conversation on the page: one view per exchange, or the welcome when there is none.
+ * @param {Conversation} conversation
+ * @param {string} problem said in the place of its exchanges
+ * @param {(turn: Turn) => void} again
  */
-import { copyFrom } from "./copying.js";
-import { element } from "./element.js";
-import { ExchangeView } from "./exchange_view.js";
+export function show(conversation, problem, again) {
+	listening.abort();
+	listening = new AbortController();
+	shown.clear();
+	log.replaceChildren();
+	const add = (/** @type {Turn[]} */ exchange) => {
+		const version = shown.get(exchange);
+		if (version) return version(exchange.length - 1);
+		shown.set(exchange, exchangeView(exchange, again));
+		tell("");
+	};
+	for (const exchange of conversation.exchanges) add(exchange);
+	conversation.addEventListener(
+		"exchange",
+		(event) => add(/** @type {CustomEvent<Turn[]>} */ (event).detail),
+		{ signal: listening.signal },
+	);
+	tell(problem);
+}
 
-/** @import {Surroundings} from "./answer_view.js" */
-/** @import {Conversation} from "./conversation.js" */
-/** @import {Exchange} from "./exchange.js" */
-/** @import {Scroll} from "./scroll.js" */
+function tell(/** @type {string} */ problem) {
+	find("#problem").textContent = problem;
+	find("#problem").hidden = !problem;
+	find("#welcome").hidden = Boolean(problem || shown.size);
+	toEnd();
+}
 
-export class Transcript {
-  /** @type {AbortController | null} */
-  #listening = null;
-  #log;
-  #welcome;
-  #scroll;
-  #surroundings;
-
-  /**
-   * @param {HTMLElement} log
-   * @param {HTMLElement} welcome
-   * @param {Scroll} scroll
-   * @param {Surroundings} surroundings
-   */
-  constructor(log, welcome, scroll, surroundings) {
-    this.#log = log;
-    this.#welcome = welcome;
-    this.#scroll = scroll;
-    this.#surroundings = surroundings;
-  }
-
-  start() {
-    this.#scroll.start();
-    this.#log.addEventListener("click", ({ target }) => {
-      const button = target instanceof Element ? target.closest("[data-copy]") : null;
-      const code = button?.closest("figure")?.querySelector("pre")?.textContent;
-      if (button instanceof HTMLElement && code)
-        copyFrom(button, code, this.#surroundings.announcer);
-    });
-  }
-
-  /**
-   * @param {Conversation} conversation
-   * @param {string} [instead] said in the place of its exchanges
-   */
-  show(conversation, instead) {
-    this.#listening?.abort();
-    this.#listening = new AbortController();
-    this.#log.replaceChildren();
-    for (const exchange of conversation.exchanges) this.#add(exchange);
-    const { signal } = this.#listening;
-    const add = (/** @type {Event} */ event) => {
-      this.#add(/** @type {CustomEvent<Exchange>} */ (event).detail);
-    };
-    conversation.addEventListener("exchange", add, { signal });
-    if (instead) this.#log.append(element("p", { class: "note", "data-kind": "failed" }, instead));
-    this.#welcome.hidden = this.#log.childElementCount > 0;
-    this.#scroll.toEnd();
-  }
-
-  /** @param {Exchange} exchange */
-  #add(exchange) {
-    this.#welcome.hidden = true;
-    this.#log.querySelector(":scope > .note")?.remove();
-    this.#log.append(new ExchangeView(exchange, this.#surroundings).node);
-    this.#scroll.toEnd();
-  }
+/**
+ * A question and one version of its answer, with a switch when there are more.
+ * @param {Turn[]} versions @param {(turn: Turn) => void} again
+ */
+function exchangeView(versions, again) {
+	const node = copyOf("exchange");
+	const choice = copyOf("version-switch");
+	const [earlier, later] = choice.querySelectorAll("button");
+	/** @type {Map<Turn, HTMLElement>} one per version met, so that each keeps its state */
+	const answers = new Map();
+	let current = 0;
+	const version = (/** @type {number} */ index) => {
+		const turn = versions[index];
+		const last = versions.length - 1;
+		if (!turn) return;
+		current = index;
+		const answer = answers.get(turn) ?? answerView(turn, again);
+		answers.set(turn, answer);
+		const focused = choice.contains(document.activeElement);
+		node.querySelector(".answer")?.remove();
+		node.append(answer);
+		if (last === 0) return;
+		find(".actions", answer).append(choice);
+		find("span", choice).textContent = `${index + 1} of ${last + 1}`;
+		earlier?.toggleAttribute("disabled", index === 0);
+		later?.toggleAttribute("disabled", index === last);
+		if (focused) (index === 0 ? later : earlier)?.focus();
+	};
+	earlier?.addEventListener("click", () => version(current - 1));
+	later?.addEventListener("click", () => version(current + 1));
+	find(".question", node).textContent = versions[0]?.question ?? "";
+	log.append(node);
+	version(versions.length - 1);
+	return version;
 }

@@ -1,0 +1,32 @@
+/** Says what happened: to screen readers at boundaries only, to everyone when something went wrong. */
+import { element, find } from "./element.js";
+
+const SHOWN_MS = 8000;
+let timer = 0;
+
+/** Where only screen readers hear it. */
+export function say(/** @type {string} */ sentence) {
+	if (sentence) find("#announcements").replaceChildren(element("p", sentence));
+}
+
+/** Where everyone sees it, for a while. */
+export function show(/** @type {string} */ sentence) {
+	const notice = find("#notice");
+	say(sentence);
+	notice.textContent = sentence;
+	notice.hidden = false;
+	clearTimeout(timer);
+	timer = setTimeout(() => notice.toggleAttribute("hidden", true), SHOWN_MS);
+}
+
+/** @param {HTMLElement} button shows "Copied" for a moment @param {string} text */
+export async function copy(button, text) {
+	// Plain-HTTP origins have no clipboard.
+	const copied = await (navigator.clipboard?.writeText(text) ?? Promise.reject()).then(
+		() => true,
+		() => false,
+	);
+	button.dataset.copied = String(copied);
+	say(copied ? "Copied." : "Could not copy.");
+	setTimeout(() => delete button.dataset.copied, 1600);
+}
