@@ -1,5 +1,7 @@
 """How gunicorn serves the app: gevent workers, made for long-lived WebSockets."""
 
+import resource
+
 from gevent import monkey
 
 monkey.patch_all()
@@ -13,8 +15,13 @@ try:
 except SettingsError as _error:
     raise SystemExit(_error.message) from None
 
+# A socket is a file descriptor; the usual soft limit of 1,024 would end before the sockets do.
+_, _hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (_hard_limit, _hard_limit))
+
 wsgi_app = "app:create_app()"
-bind = f"{_settings.host}:{_settings.port}"
+_host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
+bind = f"{_host}:{_settings.port}"
 workers = _settings.web_concurrency
 worker_class = "app.web.worker.ChatWorker"
 # Idle sockets count too; beyond this number new connections would hang without a word.

@@ -1,8 +1,8 @@
 """The embedded model: SmolLM2-135M-Instruct behind an OpenAI-compatible endpoint on loopback.
 
 `python -m app.embedded_model` runs it as a process of its own (loading holds the interpreter for
-seconds). The address and a random key go to DATA_DIR, for this user's eyes only; the file is there
-exactly while the model answers, and the process ends with its parent.
+seconds). The address and a random key go to DATA_DIR, for this user's eyes only; the file goes
+when the model ends (but for a `kill -9`), and the process ends with its parent.
 """
 
 import hashlib

@@ -10,7 +10,7 @@
     ├── InvalidValue           422  a field has a value outside what is documented
     ├── TooManyRequests        429  a rate limit; `retry_after_s` says when to return
     ├── Unavailable            503  we cannot do it now (shutting down, database unreachable)
-    └── ModelError             502  the model or agent failed; subclassed by `code`
+    └── ModelError             502  the model or agent failed; `code` says how
 
 `message` is safe to show to a user. What went wrong inside goes to the log, never into it.
 """
@@ -30,6 +30,10 @@ class ThumbprintError(Exception):
         self.message = message
         self.code = code or type(self).code
         self.retryable = type(self).retryable if retryable is None else retryable
+
+    def as_json(self) -> dict[str, str | bool]:
+        """The error as HTTP answers carry it."""
+        return {"code": self.code, "message": self.message, "retryable": self.retryable}
 
 
 class SettingsError(ThumbprintError):

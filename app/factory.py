@@ -17,6 +17,7 @@ from app.turns.ending import TurnEnder
 from app.turns.engine import TurnEngine, TurnRules
 from app.turns.watch import TurnWatch
 from app.web import chat, conversations, errors, feedback, health, identity, pages, socket
+from app.web.feedback_bodies import LONGEST_CORRECTION
 from app.web.limits import RateLimiter
 from app.web.open_sockets import OpenSockets
 from app.web.services import Services, install
@@ -33,6 +34,9 @@ def build_app(settings: Settings | None = None, model: Model | None = None) -> F
         validation_error_callback=errors.explain_validation,
         static_folder=None,
     )
+    # JSON may spell one character as twelve bytes.
+    longest = max(settings.chat_max_message_chars, LONGEST_CORRECTION)
+    app.config["MAX_CONTENT_LENGTH"] = longest * 12 + 64 * 1024
     install(app, _build_services(settings, model or connect(settings)))
     errors.init_app(app)
     identity.init_app(app, settings)

@@ -17,7 +17,7 @@ from typing import TextIO
 
 from honcho.environ import parse_procfile
 
-from app.embedded_endpoint import read_endpoint
+from app.embedded_endpoint import FILE_NAME, read_endpoint
 from app.errors import SettingsError
 from app.preflight import CannotStart, check_folder, check_port
 from app.settings import Settings, load_settings
@@ -103,6 +103,8 @@ class Launcher:
         }
 
     def _follow(self, processes: Supervisor) -> None:
+        # One that a killed model left behind would announce a model that is not there.
+        (self._settings.data_dir / FILE_NAME).unlink(missing_ok=True)
         for names in self._in_order():
             for name in names:
                 processes.start(name, self._commands[name])

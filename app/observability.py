@@ -1,4 +1,4 @@
-"""Logs: one line an event, with the ID of the turn wherever there is one."""
+"""Logs: text on standard error."""
 
 import logging
 

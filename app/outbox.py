@@ -16,7 +16,8 @@ from app.store.tables import outbox
 
 Kind = Literal["trace", "feedback"]
 
-# Longer than every request of one delivery may take, so that a lease never ends under a live one.
+# Longer than the requests of one delivery take, timeouts included, so that a lease rarely ends
+# under a live delivery; if it does, the row is delivered twice, to the same effect.
 LEASE_MS = 30_000
 MAX_BACKOFF_MS = 60_000
 

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 0.25
 LONGEST_PAUSE_S = 5.0
+# How often the server may fail over one row, while it answers, before the row is a dead letter.
+MOST_ATTEMPTS = 20
 
 
 class Relay:
@@ -96,7 +98,7 @@ class Relay:
 
     def _give_back(self, parcel: Parcel, error: NotDelivered) -> float:
         now = self._clock()
-        if error.refused:
+        if error.refused or (not error.unreachable and parcel.attempts >= MOST_ATTEMPTS):
             log.error("MLflow refused outbox row %s: %s", parcel.id, error)
             self._database.write(lambda c: self._bury(c, parcel, str(error)))
             return 0.0

@@ -4,6 +4,8 @@ markdown-it-py parses (raw HTML off, images off), Pygments highlights code, and 
 only the tags, attributes and URL schemes listed here.
 """
 
+from typing import Any
+
 import nh3
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
@@ -12,8 +14,10 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
-# Pygments is slow on very long code; beyond this many characters a block stays plain.
-LONGEST_HIGHLIGHTED = 20_000
+# Some lexers take time with the square of the code's length, and every stream of the process
+# waits meanwhile: longer blocks, and those of longer answers, stay plain.
+LONGEST_HIGHLIGHTED = 4_000
+LONGEST_HIGHLIGHTED_ANSWER = 20_000
 
 _TAGS = frozenset(
     "p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s a span "  # noqa: SIM905
@@ -35,17 +39,20 @@ def _highlight(code: str, language: str, _attributes: str) -> str:
     return escapeHtml(code)
 
 
-_MARKDOWN = (
-    MarkdownIt("commonmark", {"html": False, "linkify": False, "highlight": _highlight})
-    .enable(["table", "strikethrough"])
-    .disable("image")
-)
+def _make_markdown(**options: Any) -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False, **options})
+    return parser.enable(["table", "strikethrough"]).disable("image")
+
+
+_HIGHLIGHTING = _make_markdown(highlight=_highlight)
+_PLAIN = _make_markdown()
 
 
 def render(markdown: str) -> str:
     """Return safe HTML for a model's Markdown."""
+    parser = _HIGHLIGHTING if len(markdown) <= LONGEST_HIGHLIGHTED_ANSWER else _PLAIN
     return nh3.clean(
-        _MARKDOWN.render(markdown),
+        parser.render(markdown),
         tags=set(_TAGS),
         attributes=_ATTRIBUTES,
         url_schemes={"http", "https", "mailto"},

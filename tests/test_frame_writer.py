@@ -11,7 +11,12 @@ import pytest
 from wsproto.frame_protocol import Frame as WireFrame
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
-from app.web.frame_writer import FrameWriter, WholeWriteSocket, encode_text
+from app.web.frame_writer import (
+    MOST_WAITING_FRAMES,
+    ChatConnection,
+    FrameWriter,
+    encode_text,
+)
 from tests.waiting import eventually
 
 PING = bytes((0x89, 2)) + b"hi"
@@ -185,7 +190,7 @@ def test_a_source_that_fails_does_not_keep_the_socket_locked(pair: Pair) -> None
 
 def test_the_library_writes_through_the_same_writer(pair: Pair) -> None:
     ours, client = pair
-    wrapped = WholeWriteSocket(ours, FrameWriter(ours))
+    wrapped = ChatConnection(ours)
     data = PING * 2000
     sending = threading.Thread(target=wrapped.send, args=(data,))
     sending.start()
@@ -194,14 +199,17 @@ def test_the_library_writes_through_the_same_writer(pair: Pair) -> None:
     assert wrapped.fileno() == ours.fileno()
 
 
-def test_a_tcp_peer_that_takes_nothing_is_given_up_after_half_a_minute() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        client = socket.create_connection(listener.getsockname(), timeout=5)
-        ours, _ = listener.accept()
-        frame = encode_text("tcp")
-        FrameWriter(ours).offer(Queue([frame]).take)
-        assert texts(receive(client, len(frame))) == ["tcp"]
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
-        ours.close()
-        client.close()
+def test_reading_waits_while_too_many_frames_are_unanswered(pair: Pair) -> None:
+    ours, client = pair
+    connection = ChatConnection(ours)
+    waiting = [*range(MOST_WAITING_FRAMES + 1)]
+    connection.backlog = lambda: len(waiting)
+    client.sendall(b"frames")
+    received: list[bytes] = []
+    reading = threading.Thread(target=lambda: received.append(connection.recv(100)))
+    reading.start()
+    reading.join(0.1)
+    assert received == []
+    waiting.pop()
+    reading.join(5)
+    assert received == [b"frames"]

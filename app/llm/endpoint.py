@@ -45,7 +45,9 @@ class EndpointModel:
             max_retries=0,
             timeout=httpx2.Timeout(settings.chat_turn_timeout_s, connect=5.0),
             http_client=openai.DefaultHttpxClient(
-                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100)
+                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100),
+                # A proxy in the environment is not for a model on this machine.
+                trust_env=self._embedded_in is None,
             ),
         )
 

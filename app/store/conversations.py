@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select, update
 
+from app.errors import Conflict
 from app.store.feedback import FeedbackRow, feedback_of
 from app.store.tables import conversations, turns
 from app.store.turns import TurnRow
@@ -64,8 +65,18 @@ def rename_conversation(
 
 
 def delete_conversation(connection: Connection, user_id: str, conversation_id: str) -> int | None:
-    """Delete a conversation with its turns and feedback; how many traces it had, or None."""
+    """Delete a conversation with its turns and feedback; how many traces it had, or None.
+
+    Raises `Conflict` while one of its turns is running, whose trace would be lost.
+    """
     own = _own(user_id, conversation_id)
+    running = select(turns.c.id).where(
+        turns.c.conversation_id == conversation_id,
+        turns.c.user_id == user_id,
+        turns.c.ending == "running",
+    )
+    if connection.execute(running).first():
+        raise Conflict("An answer is still running here; stop it first.", code="turn_running")
     traces = connection.execute(
         select(func.count()).where(turns.c.conversation_id == conversation_id)
     ).scalar_one()

@@ -17,6 +17,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.errors import Unavailable
 
@@ -67,7 +68,7 @@ class Database:
         self._engine.dispose()
 
     def _run(self, work: Work[Result], *, writes: bool) -> Result:
-        if self._native_thread:
+        if self._native_thread is not None:  # an idle pool is falsy
             result: Result = self._native_thread.apply(self._transact, (work, writes))
             return result
         return self._transact(work, writes)
@@ -77,6 +78,8 @@ class Database:
             engine = self._engine.execution_options(thumbprint_writes=writes)
             with engine.begin() as connection:
                 return work(connection)
+        except PoolTimeout as error:
+            raise Unavailable("The app database is too busy right now.") from error
         except DBAPIError as error:
             if isinstance(error.orig, _engine_errors(self._engine)):
                 log.exception("the app database failed")
@@ -107,7 +110,14 @@ def _engine_errors(engine: Engine) -> tuple[type[Exception], ...]:
 def _postgresql_engine(url: str) -> Engine:
     # pre_ping: a connection that died with a restarted server is replaced, not handed out.
     return create_engine(
-        url, pool_size=10, max_overflow=20, pool_pre_ping=True, hide_parameters=True
+        url,
+        pool_size=10,
+        max_overflow=20,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        # A server that has vanished is an error within seconds, not a frozen request.
+        connect_args={"connect_timeout": 5, "tcp_user_timeout": 10_000},
     )
 
 

@@ -1,4 +1,4 @@
-"""Reads and writes feedback rows: one per turn, name and source, holding the current value."""
+"""Reads and writes feedback rows: one per turn, person and name, holding the current value."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

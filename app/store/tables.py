@@ -65,7 +65,7 @@ turns = Table(
 feedback = Table(
     "feedback",
     metadata,
-    # MLflow's assessment ID, derived from turn, name and source.
+    # MLflow's assessment ID, derived from trace, person and name.
     Column("id", String(50), primary_key=True),
     Column("turn_id", ForeignKey("turns.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("user_id", String(250), nullable=False, index=True),

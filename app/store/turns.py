@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 
 from app.protocol import Ending, TraceState
 from app.store.tables import conversations, turns
@@ -132,32 +132,40 @@ def history_of(
     followed are left out. The window moves in steps of half the limit, because a model answers a
     follow-up faster while the beginning of its prompt stays the same.
     """
-    newer = turns.alias()
-    replaced = exists().where(
-        newer.c.conversation_id == turns.c.conversation_id,
-        newer.c.replaces == turns.c.client_request_id,
-    )
-    wanted = [turns.c.conversation_id == conversation_id, turns.c.answer != "", ~replaced]
-    if before:
-        first = _first_version(connection, conversation_id, before)
-        wanted.append(turns.c.created_at < first.created_at)
-    total = connection.execute(select(func.count()).select_from(turns).where(*wanted)).scalar_one()
+    versions = _versions_of(connection, conversation_id)
+    root_of_before = next((root for root, ids in versions.items() if before in ids), None)
+    chosen = []
+    for root, answered in versions.items():
+        if root == root_of_before:
+            break
+        if turn_ids := [turn_id for turn_id in answered.values() if turn_id]:
+            chosen.append(turn_ids[-1])
     step = max(1, limit // 2)
-    skipped = -(-max(0, total - limit) // step) * step
-    query = select(turns).where(*wanted).order_by(turns.c.created_at, turns.c.id)
-    return list(connection.execute(query.offset(skipped).limit(limit)))
+    skipped = -(-max(0, len(chosen) - limit) // step) * step
+    window = chosen[skipped:][:limit]
+    rows = connection.execute(select(turns).where(turns.c.id.in_(window)))
+    return sorted(rows, key=lambda row: window.index(row.id))
 
 
-def _first_version(connection: Connection, conversation_id: str, client_request_id: str) -> TurnRow:
-    while True:
-        query = select(turns).where(
-            turns.c.conversation_id == conversation_id,
-            turns.c.client_request_id == client_request_id,
+def _versions_of(connection: Connection, conversation_id: str) -> dict[str, dict[str, str | None]]:
+    """Each question's versions, oldest first: client request ID to turn ID, None unanswered."""
+    query = (
+        select(
+            turns.c.id,
+            turns.c.client_request_id,
+            turns.c.replaces,
+            and_(turns.c.answer != "", turns.c.ending != "running").label("answered"),
         )
-        row = connection.execute(query).one()
-        if row.replaces is None:
-            return row
-        client_request_id = row.replaces
+        .where(turns.c.conversation_id == conversation_id)
+        .order_by(turns.c.created_at, turns.c.id)
+    )
+    roots: dict[str, str] = {}
+    versions: dict[str, dict[str, str | None]] = {}
+    for row in connection.execute(query):
+        root = roots.get(row.replaces, row.client_request_id)
+        roots[row.client_request_id] = root
+        versions.setdefault(root, {})[row.client_request_id] = row.id if row.answered else None
+    return versions
 
 
 def finish_turn(connection: Connection, end: TurnEnd, now: int) -> TurnRow | None:

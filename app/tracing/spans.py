@@ -52,26 +52,46 @@ class _FinishedTraces(SpanExporter):
 
     def __init__(self) -> None:
         self._traces: dict[str, Trace] = {}
+        self._expected: set[str] = set()
+
+    def expect(self, trace_id: str) -> None:
+        """Keep this trace when it is finished."""
+        self._expected.add(trace_id)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         for span in spans:
             if span.parent is None and span.context:
                 popped = _in_memory().pop_trace(span.context.trace_id)
-                if popped is not None:
+                # An agent's span in a thread of its own is the root of a trace that no turn takes.
+                if popped is not None and popped.trace.info.trace_id in self._expected:
                     self._traces[popped.trace.info.trace_id] = popped.trace
         return SpanExportResult.SUCCESS
 
     def take(self, trace_id: str) -> Trace:
+        self._expected.discard(trace_id)
         return self._traces.pop(trace_id)
 
 
 class _TraceIds(RandomIdGenerator):
-    """Random trace IDs, except where one is given: a lost trace is written under its own ID."""
+    """Random trace IDs, except where one is given: a lost trace is written under its own ID.
+
+    A root span's ID follows from its trace's, so that writing the trace anew replaces the root.
+    """
 
     given: ContextVar[int | None] = ContextVar("given_trace_id", default=None)
+    _begun: ContextVar[int | None] = ContextVar("begun_trace_id", default=None)
 
     def generate_trace_id(self) -> int:
-        return self.given.get() or super().generate_trace_id()
+        trace_id = self.given.get() or super().generate_trace_id()
+        self._begun.set(trace_id)
+        return trace_id
+
+    def generate_span_id(self) -> int:
+        """Called right after `generate_trace_id` for a root span, alone for any other."""
+        if trace_id := self._begun.get():
+            self._begun.set(None)
+            return trace_id % 2**64 or 1
+        return super().generate_span_id()
 
 
 class Recorder:
@@ -106,6 +126,7 @@ class Recorder:
             # MLflow only logs a warning when it cannot start a span; nobody may be told of a
             # trace that will never be.
             raise Unavailable("Answers cannot be traced right now.")
+        self._finished.expect(root.trace_id)
         return TurnTrace(root, self._finished, dict(self._tags))
 
     def restart_turn(self, trace_id: str) -> "TurnTrace":

@@ -7,6 +7,7 @@ See https://mlflow.org/docs/latest/genai/assessments/feedback/
 """
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,14 +72,20 @@ class TrackingServer:
 
     def experiment_id(self) -> str:
         """ID of the experiment, created if nobody has yet. Raises `NotDelivered`."""
-        with self._resolving:
-            if self._experiment_id is None:
-                try:
-                    self._experiment_id = self._find_or_create_experiment()
-                except Exception as error:
-                    # Says nothing about the item being delivered, so never a refusal of it.
-                    raise NotDelivered(f"experiment: {error}", unreachable=True) from error
+        if self._experiment_id is not None:
             return self._experiment_id
+        # While the server hangs, callers must not queue up behind the first one.
+        if not self._resolving.acquire(timeout=1.0):
+            raise NotDelivered("experiment: the server does not answer", unreachable=True)
+        try:
+            if self._experiment_id is None:
+                self._experiment_id = self._find_or_create_experiment()
+            return self._experiment_id
+        except Exception as error:
+            # Says nothing about the item being delivered, so never a refusal of it.
+            raise NotDelivered(f"experiment: {error}", unreachable=True) from error
+        finally:
+            self._resolving.release()
 
     def ping(self) -> None:
         """Ask the server for the experiment. Raises `NotDelivered` when it does not answer."""
@@ -161,8 +168,13 @@ def _as_assessment(verdict: Verdict) -> Assessment:
     return assessment
 
 
-def _status(error: MlflowException) -> int:
-    return int(error.get_http_status_code())  # type: ignore[no-untyped-call]
+def _status(error: MlflowException) -> int | None:
+    """The HTTP status the server answered with, or None when it did not answer."""
+    if isinstance(error, RestException):
+        return int(error.get_http_status_code())  # type: ignore[no-untyped-call]
+    # An answer that is not JSON, say a proxy's page: MLflow keeps its status in the text alone.
+    said = re.search(r"failed with error code (\d{3})", error.message)
+    return int(said[1]) if said else None
 
 
 @contextmanager
@@ -173,8 +185,10 @@ def _explained() -> Iterator[None]:
     """
     try:
         yield
-    except RestException as error:
+    except MlflowException as error:
         status = _status(error)
+        if status is None:
+            raise NotDelivered(str(error), unreachable=True) from error
         refused = 400 <= status < 500 and status not in (401, 403, 408, 429)
         raise NotDelivered(f"{status}: {error.message}", refused=refused) from error
     except Exception as error:

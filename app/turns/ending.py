@@ -7,6 +7,8 @@ transaction that ends the turn. So whatever the last frame says is already true.
 import logging
 import threading
 
+import gevent.monkey
+import gevent.threadpool
 from sqlalchemy import Connection
 
 from app import outbox
@@ -43,6 +45,11 @@ class TurnEnder:
         self._database = database
         self._tracking = tracking
         self._clock = clock
+        self._native_thread = (
+            gevent.threadpool.ThreadPool(1)
+            if gevent.monkey.is_module_patched("threading")
+            else None
+        )
 
     def end(self, turn: RunningTurn, ending: Ending, error: ModelError | None = None) -> None:
         """End a turn that the caller has closed, and write its last frame."""
@@ -82,7 +89,7 @@ class TurnEnder:
             turn_id=row.id,
             ending="interrupted",
             answer=row.answer,
-            html=render(row.answer),
+            html=self._render(row.answer),
             trace_state="queued",
             error_code=error.code,
             error_message=error.message,
@@ -98,7 +105,7 @@ class TurnEnder:
         payload = turn.trace.end(
             ending, answer, usage=completion.usage if completion else None, error=error
         )
-        html = render(answer)
+        html = self._render(answer)
         end = TurnEnd(
             turn_id=turn.ref.turn_id,
             ending=ending,
@@ -123,6 +130,13 @@ class TurnEnder:
             outbox.put(connection, "trace", trace_id, {"trace": payload}, now)
         if end.ending == "stopped" and self._implicit_signals:
             keep(connection, row, Opinion("implicit_stop", True, source="CODE"), now)
+
+    def _render(self, answer: str) -> str:
+        if self._native_thread is None:
+            return render(answer)
+        # A very long answer takes half a second, in which every other stream would stand still.
+        html: str = self._native_thread.apply(render, (answer,))
+        return html
 
     def _store_trace(self, payload: str) -> TraceState:
         stored, answered = threading.Event(), threading.Event()

@@ -71,9 +71,10 @@ class TurnEngine:
         self._monotonic = monotonic
         self._draining = False
 
-    def ask(self, user_id: str, ask: Ask) -> TurnRef:
+    def ask(self, user_id: str, ask: Ask, admit: Callable[[], None] = lambda: None) -> TurnRef:
         """Start a turn, or find the one that this client request ID started already.
 
+        `admit` is called before a new turn starts, and raises to refuse it (rate limits).
         Raises `NotFound` for a conversation or replaced turn that is not the user's, `Conflict`
         when the ID was used for another message, `Unavailable` while shutting down.
         """
@@ -89,6 +90,7 @@ class TurnEngine:
             raise Unavailable(
                 "The server is restarting. Try again in a moment.", code="shutting_down"
             )
+        admit()
         trace = self._recorder.start_turn()
         turn = NewTurn(
             user_id=user_id,
@@ -109,6 +111,10 @@ class TurnEngine:
             if isinstance(error, IntegrityError) and self._is_known(user_id, client_request_id):
                 # The same message came twice at once and the other copy was faster.
                 return self.ask(user_id, ask)
+            if isinstance(error, IntegrityError) and context.conversation_id:
+                raise NotFound(
+                    "This conversation has just been deleted.", code="unknown_conversation"
+                ) from error
             raise
         messages = context.messages(self._rules.system_prompt, ask.content)
         trace.describe(client_request_id, user_id, row.conversation_id, messages)
@@ -145,6 +151,11 @@ class TurnEngine:
         row = self.find(user_id, client_request_id)
         if turn := self.running.get(row.id):
             self.end_early(turn, "stopped")
+        elif row.ending == "running":
+            raise Unavailable(
+                "This answer is in the hands of another process. Try again in a moment.",
+                code="turn_elsewhere",
+            )
 
     def end_early(self, turn: RunningTurn, ending: Ending, error: ModelError | None = None) -> None:
         """End a running turn from outside its thread; returns at once."""

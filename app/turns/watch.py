@@ -55,7 +55,7 @@ class TurnWatch:
     def look(self) -> None:
         """Look once at every turn."""
         self._engine.end_overdue()
-        running = {id_: turn.answer() for id_, turn in self._engine.running.items()}
+        running = {id_: turn.answer() for id_, turn in list(self._engine.running.items())}
         if running:
             self._database.write(lambda c: store.save_progress(c, running, self._clock()))
         for row in self._abandoned():

@@ -7,7 +7,7 @@ SSE: https://html.spec.whatwg.org/multipage/server-sent-events.html
 from collections.abc import Iterator
 
 import orjson
-from flask import Response, jsonify, request
+from flask import Response, jsonify, make_response, request
 from flask_openapi.blueprint import APIBlueprint
 from pydantic import BaseModel, ConfigDict
 
@@ -43,7 +43,7 @@ class StopRequest(BaseModel):
 @blueprint.post("/chat", summary="Ask, and wait for the whole answer")
 def chat(body: ChatRequest) -> Response:
     """Answer with one JSON object once the turn has ended."""
-    ref = _ask(body)
+    ref = _start(_parse(body))
     answer: list[str] = []
     last: dict[str, object] = {}
     for frames in follow(services().engine.turn_log, ref.turn_id, -1):
@@ -51,28 +51,31 @@ def chat(body: ChatRequest) -> Response:
             if frame["type"] == "token":
                 answer.append(frame["content"])
             last = frame
+    whole = {
+        "response": "".join(answer),
+        "trace_id": last.get("trace_id"),
+        "trace_state": last.get("trace_state"),
+        "finish_reason": last.get("finish_reason"),
+        "client_request_id": ref.client_request_id,
+        "conversation_id": ref.conversation_id,
+    }
     if last["type"] == "error":
-        raise ModelError(
+        error = ModelError(
             str(last["error"]), code=str(last["code"]), retryable=bool(last["retryable"])
         )
-    return jsonify(
-        response="".join(answer),
-        trace_id=last["trace_id"],
-        trace_state=last["trace_state"],
-        finish_reason=last["finish_reason"],
-        client_request_id=ref.client_request_id,
-        conversation_id=ref.conversation_id,
-    )
+        # With what there is of the answer, and the IDs by which it may be judged.
+        return make_response(jsonify(error=error.as_json(), **whole), error.status)
+    return jsonify(whole)
 
 
 @blueprint.post("/chat/stream", summary="Ask, and stream the turn's frames as SSE")
 def chat_stream(body: ChatRequest) -> Response:
     """Stream `data:` lines, each one frame; `id:` is its `seq`, for `Last-Event-ID`."""
-    after_seq = _last_event_id()
-    if after_seq >= 0 and body.client_request_id:
-        ref = services().engine.resume(current_user(), body.client_request_id, after_seq)
+    ask, after_seq = _parse(body), _last_event_id()
+    if after_seq >= 0 and ask.client_request_id:
+        ref = services().engine.resume(current_user(), ask.client_request_id, after_seq)
     else:
-        ref = _ask(body)
+        ref, after_seq = _start(ask), -1
     return Response(
         _events(services().engine.turn_log, ref, after_seq),
         mimetype="text/event-stream",
@@ -89,10 +92,13 @@ def chat_stop(body: StopRequest) -> Response:
     return jsonify(status="success", client_request_id=body.client_request_id)
 
 
-def _ask(body: ChatRequest) -> TurnRef:
-    ask: Ask = parse_ask(body.model_dump(), "message", services().settings.chat_max_message_chars)
-    services().limiter.count_message(current_user())
-    return services().engine.ask(current_user(), ask)
+def _parse(body: ChatRequest) -> Ask:
+    return parse_ask(body.model_dump(), "message", services().settings.chat_max_message_chars)
+
+
+def _start(ask: Ask) -> TurnRef:
+    user_id, limiter = current_user(), services().limiter
+    return services().engine.ask(user_id, ask, lambda: limiter.count_message(user_id))
 
 
 def _last_event_id() -> int:

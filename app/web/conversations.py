@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeVar
 
 from flask import Response, jsonify
 from flask_openapi.blueprint import APIBlueprint
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from app.clock import iso
 from app.errors import NotFound
@@ -14,6 +14,7 @@ from app.store.conversations import Conversation, ConversationRow
 from app.store.feedback import FeedbackRow
 from app.store.turns import TITLE_CHARS, TurnRow
 from app.web.feedback import as_json
+from app.web.feedback_bodies import check_text
 from app.web.identity import current_user
 from app.web.services import services
 
@@ -25,14 +26,18 @@ Found = TypeVar("Found")
 class ConversationPath(BaseModel):
     """Which conversation."""
 
-    conversation_id: Annotated[str, StringConstraints(max_length=64)]
+    conversation_id: Annotated[
+        str, StringConstraints(max_length=64), AfterValidator(lambda text: text.replace("\0", ""))
+    ]
 
 
 class Renaming(BaseModel):
     """The new title."""
 
     model_config = ConfigDict(strict=True, str_strip_whitespace=True)
-    title: Annotated[str, StringConstraints(min_length=1, max_length=TITLE_CHARS)]
+    title: Annotated[
+        str, StringConstraints(min_length=1, max_length=TITLE_CHARS), AfterValidator(check_text)
+    ]
 
 
 @blueprint.get("/conversations", summary="Your conversations, newest first")
@@ -56,7 +61,7 @@ def show(path: ConversationPath) -> Response:
 @blueprint.patch("/conversations/<conversation_id>", summary="Rename a conversation")
 def rename(path: ConversationPath, body: Renaming) -> Response:
     """Give it a new title."""
-    user_id, title = current_user(), body.title.replace("\0", "")
+    user_id, title = current_user(), body.title
     row = services().database.write(
         lambda c: store.rename_conversation(c, user_id, path.conversation_id, title)
     )

@@ -23,8 +23,7 @@ def init_app(app: Flask) -> None:
 
 def respond(error: ThumbprintError) -> Response:
     """Return the response that says `error`."""
-    body = {"code": error.code, "message": error.message, "retryable": error.retryable}
-    response = make_response(jsonify(error=body), error.status)
+    response = make_response(jsonify(error=error.as_json()), error.status)
     if isinstance(error, TooManyRequests):
         response.headers["Retry-After"] = str(error.retry_after_s)
     return response

@@ -32,17 +32,18 @@ MOST_METADATA = 20
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
-def _check_text(text: str) -> str:
+def check_text(text: str) -> str:
+    """Return `text`. Raises `ValueError` when it has control characters."""
     if _CONTROL.search(text):
         raise ValueError("expected text without control characters")
     return text
 
 
-Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT), AfterValidator(_check_text)]
+Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT), AfterValidator(check_text)]
 Label = Annotated[
     str,
     StringConstraints(min_length=1, max_length=LONGEST_LABEL),
-    AfterValidator(_check_text),
+    AfterValidator(check_text),
 ]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/ -]{0,249}$")]
 Stars = Annotated[int, Field(ge=1, le=5)]
@@ -56,13 +57,13 @@ def _check_value(value: Any) -> Any:
             raise ValueError("expected a finite number")
         return value
     if isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT:
-        return _check_text(value)
+        return check_text(value)
     if (
         isinstance(value, list)
         and 0 < len(value) <= MOST_CATEGORIES
         and all(isinstance(word, str) and 0 < len(word) <= LONGEST_LABEL for word in value)
     ):
-        return [_check_text(word) for word in dict.fromkeys(value)]
+        return [check_text(word) for word in dict.fromkeys(value)]
     raise ValueError(
         f"expected a boolean, a finite number, text of 1-{LONGEST_TEXT} characters, or a list of "
         f"1-{MOST_CATEGORIES} strings of 1-{LONGEST_LABEL} characters"
@@ -109,6 +110,12 @@ class NamedQuery(TurnQuery):
 
     name: Name = USER_FEEDBACK
 
+    @model_validator(mode="after")
+    def _by_a_person(self) -> Self:
+        if self.name.startswith(IMPLICIT):
+            raise ValueError("name: signals are the app's own and cannot be withdrawn")
+        return self
+
 
 class FeedbackBody(BaseModel):
     """A thumb (`is_correct`, `comment`), or any value under a `name`."""
@@ -149,7 +156,7 @@ class CorrectionBody(BaseModel):
     expected_response: Annotated[
         str,
         StringConstraints(min_length=1, max_length=LONGEST_CORRECTION, strip_whitespace=True),
-        AfterValidator(_check_text),
+        AfterValidator(check_text),
     ]
 
 

@@ -10,6 +10,7 @@ import logging
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,8 +19,8 @@ log = logging.getLogger(__name__)
 # Supplies the bytes to send next, or b"" when there is nothing.
 Source = Callable[[], bytes]
 
-# A peer that takes no bytes for this long is gone, whatever its keep-alives say.
-DEAD_PEER_MS = 30_000
+# Frames of one client that may wait for their answer.
+MOST_WAITING_FRAMES = 32
 
 
 def encode_text(text: str) -> bytes:
@@ -42,8 +43,6 @@ class FrameWriter:
         self._plain: Any = getattr(sock, "_sock", sock)
         self._lock = threading.Lock()
         self._due: dict[Source, None] = {}
-        if hasattr(socket, "TCP_USER_TIMEOUT") and sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
 
     def send(self, data: bytes) -> int:
         """Send bytes whole, waiting for room. Raises OSError when the peer is gone."""
@@ -101,12 +100,24 @@ class FrameWriter:
         return taken
 
 
-class WholeWriteSocket:
-    """The socket as simple-websocket sees it: reads as ever, writes through the frame writer."""
+class ChatConnection:
+    """The socket as simple-websocket sees it.
 
-    def __init__(self, sock: socket.socket, writer: FrameWriter) -> None:
+    Writes go whole through the frame writer. Reads wait while more frames have come than were
+    answered, so that a flood fills the client's own buffers instead of our memory.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.writer = FrameWriter(sock)
+        self.send = self.writer.send
+        self.backlog: Callable[[], int] = lambda: 0
         self._socket = sock
-        self.send = writer.send
+
+    def recv(self, size: int) -> bytes:
+        """Read up to `size` bytes, once there is room for what they may hold."""
+        while self.backlog() > MOST_WAITING_FRAMES:
+            time.sleep(0.01)
+        return self._socket.recv(size)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)

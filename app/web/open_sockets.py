@@ -1,5 +1,6 @@
 """The open sockets of this process, and how they are closed when it shuts down."""
 
+import threading
 import time
 from typing import Protocol
 
@@ -43,5 +44,7 @@ class OpenSockets:
             for socket in tuple(self._open):
                 if socket.idle():
                     self.discard(socket)
-                    socket.close(SERVICE_RESTART, "restarting")
+                    # In a thread of its own: a slow reader's socket takes its time to close.
+                    closing = (SERVICE_RESTART, "restarting")
+                    threading.Thread(target=socket.close, args=closing, daemon=True).start()
             time.sleep(0.05)

@@ -15,7 +15,7 @@ from app.protocol import Ask, ClientFrame, Resume, Stop, error_frame, parse_clie
 from app.turn_log import TurnLog
 from app.turns.engine import TurnEngine
 from app.turns.running import TurnRef
-from app.web.frame_writer import FrameWriter, WholeWriteSocket, encode_text
+from app.web.frame_writer import ChatConnection, FrameWriter, encode_text
 from app.web.identity import current_user
 from app.web.services import Services, services
 
@@ -42,16 +42,17 @@ def init_app(app: Flask, max_message_chars: int) -> None:
             request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
             for key in ("gunicorn.socket", "werkzeug.socket"):
                 if sock := request.environ.get(key):
-                    writer = FrameWriter(sock)
-                    request.environ[key] = WholeWriteSocket(sock, writer)
-                    request.environ["thumbprint.writer"] = writer
+                    request.environ[key] = ChatConnection(sock)
+                    request.environ["thumbprint.connection"] = request.environ[key]
 
     Sock(app).route("/ws/chat")(_chat)
 
 
 def _chat(ws: Server) -> None:
     # An exception that left this route would write an HTTP 500 into the upgraded socket.
-    connection = ChatSocket(ws, request.environ["thumbprint.writer"], current_user(), services())
+    link: ChatConnection = request.environ["thumbprint.connection"]
+    link.backlog = lambda: len(ws.input_buffer)
+    connection = ChatSocket(ws, link.writer, current_user(), services())
     sockets = services().sockets
     try:
         sockets.add(connection)
@@ -116,13 +117,15 @@ class ChatSocket:
     def _handle(self, frame: ClientFrame) -> None:
         match frame:
             case Ask():
-                self._limiter.count_message(self._user_id)
-                self._follow(self._engine.ask(self._user_id, frame), -1)
+                self._follow(self._engine.ask(self._user_id, frame, self._admit), -1)
             case Stop(client_request_id):
                 self._engine.stop(self._user_id, client_request_id)
             case Resume(client_request_id, after_seq):
                 ref = self._engine.resume(self._user_id, client_request_id, after_seq)
                 self._follow(ref, after_seq)
+
+    def _admit(self) -> None:
+        self._limiter.count_message(self._user_id)
 
     def _follow(self, ref: TurnRef, after_seq: int) -> None:
         if previous := self._followers.pop(ref.turn_id, None):
@@ -153,6 +156,7 @@ class Follower:
         self._after_seq = after_seq
         self._writer = writer
         self.finished = False
+        self._left = False
         self._wake: Callable[[], None] = self.wake
         self._source: Callable[[], bytes] = self._take
 
@@ -164,6 +168,7 @@ class Follower:
 
     def leave(self) -> None:
         """Send nothing more."""
+        self._left = True
         self._log.unsubscribe(self._turn_id, self._wake)
 
     def wake(self) -> None:
@@ -171,7 +176,7 @@ class Follower:
         self._writer.offer(self._source)
 
     def _take(self) -> bytes:
-        found = self._log.read(self._turn_id, self._after_seq)
+        found = None if self._left else self._log.read(self._turn_id, self._after_seq)
         if found is None:
             return b""
         frames, ended = found

@@ -5,10 +5,11 @@ them, and idle keep-alive connections, which would hold the process for their wh
 closed at once.
 """
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import gevent
 from gunicorn.workers.ggevent import GeventWorker
@@ -17,6 +18,8 @@ from app.web.services import Services
 
 Handler: TypeAlias = "gevent.Greenlet[..., None]"
 
+# A peer that takes no bytes for this long is gone, whatever its keep-alives say.
+DEAD_PEER_MS = 30_000
 # While leaving, how long a connection that was just made may take to send its request.
 LAST_REQUEST_S = 1.0
 
@@ -37,11 +40,19 @@ class ChatWorker(GeventWorker):  # type: ignore[misc]  # gunicorn publishes no t
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM: leave in order. A signal handler must not block, so the waiting is spawned."""
+        super().handle_exit(sig, frame)
+        if not self.wsgi:
+            return  # told to stop before it had begun
         self._services.engine.refuse_new_turns()
         gevent.spawn(self._services.sockets.drain)
-        super().handle_exit(sig, frame)
         for waiting in tuple(self._between_requests):
             waiting.kill(StopIteration, block=False)  # gunicorn's word for "close it"
+
+    def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
+        """Serve one connection; a peer that takes no bytes for too long is given up."""
+        if hasattr(socket, "TCP_USER_TIMEOUT") and client.family != socket.AF_UNIX:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
+        super().handle(listener, client, addr)
 
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:
