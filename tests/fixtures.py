@@ -17,6 +17,15 @@ from tests.scripted_model import ScriptedModel
 from tests.servers import MlflowServer, Stack
 
 
+@pytest.fixture(autouse=True)
+def restored_environment() -> Iterator[None]:
+    """Undo what a test's app left in the environment: MLflow keeps its tracking URI there."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+
+
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     """One MLflow server for the whole run; a test that kills it must start it again."""

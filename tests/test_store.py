@@ -174,7 +174,7 @@ def test_a_replaced_turn_is_no_context_and_neither_is_what_followed_it(database:
     answered(database, "Q2b", client_request_id="a2b", conversation_id=here, replaces="a2")
     answered(database, "Q2c", client_request_id="a2c", conversation_id=here, replaces="a2b")
     assert questions(database, here, "a2c", 10) == ["Q1"]
-    assert questions(database, here, None, 10) == ["Q1", "Q3", "Q2c"]
+    assert questions(database, here, None, 10) == ["Q1", "Q2c", "Q3"]
 
 
 def test_a_conversation_is_only_its_owners(database: Database) -> None:
