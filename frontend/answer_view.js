@@ -16,7 +16,7 @@ function sentence(/** @type {Outcome} */ { ending, error, finish_reason }) {
 	return finish_reason === "length" ? "The answer hit the length limit." : "";
 }
 
-/** @param {Turn} turn @param {(turn: Turn) => void} again */
+/** @param {Turn} turn @param {OnTurn} again */
 export function answerView(turn, again) {
 	const node = copyOf("answer");
 	const render = proseIn(find(".prose", node));

@@ -13,16 +13,12 @@ export class ApiError extends Error {
 	}
 }
 
+/** @type {Api} */
 export const api = {
-	/** @type {() => Promise<{conversations: ConversationSummary[]}>} */
 	conversations: () => call("GET", "/conversations"),
-	/** @type {(id: string) => Promise<ConversationRecord>} */
 	conversation: (id) => call("GET", `/conversations/${id}`),
-	/** @type {(id: string, title: string) => Promise<ConversationSummary>} */
 	rename: (id, title) => call("PATCH", `/conversations/${id}`, { title }),
-	/** @type {(id: string) => Promise<{kept_in_mlflow: number}>} */
 	remove: (id) => call("DELETE", `/conversations/${id}`),
-	/** @type {(method: string, query: string, body?: object) => Promise<FeedbackAnswer>} */
 	feedback: (method, query, body) => call(method, `/feedback?client_request_id=${query}`, body),
 };
 
@@ -38,11 +34,10 @@ async function call(method, path, body) {
 	}).catch(() => {
 		throw new ApiError("The server could not be reached.");
 	});
+	const { ok, status, headers } = response;
 	const answer = await response.json().catch(() => null);
-	if (response.ok && answer) return answer;
-	const message = answer?.error?.message ?? `The server answered with status ${response.status}.`;
-	throw Object.assign(new ApiError(message), {
-		status: response.ok ? 0 : response.status,
-		retryAfterMs: 1000 * (Number(response.headers.get("Retry-After")) || 0),
-	});
+	if (ok && answer) return answer;
+	const message = answer?.error?.message ?? `The server answered with status ${status}.`;
+	const retryAfterMs = 1000 * (Number(headers.get("Retry-After")) || 0);
+	throw Object.assign(new ApiError(message), { status: ok ? 0 : status, retryAfterMs });
 }

@@ -29,7 +29,7 @@ export function ask(/** @type {string} */ question) {
 	conversation.ask(question);
 }
 
-/** @returns {boolean} whether there was anything to stop */
+/** @returns whether there was anything to stop */
 export function stop() {
 	const turn = conversation.running;
 	if (turn) stopTurn(turn);
@@ -41,7 +41,7 @@ async function open() {
 	if (id && id === conversation.id) return;
 	const mine = new Conversation();
 	conversation = mine;
-	mine.addEventListener("state", () => changed(mine));
+	mine.changed = () => changed(mine);
 	composer.showRunning(false);
 	composer.turnTo(id);
 	list.select(id);

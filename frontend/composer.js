@@ -1,11 +1,10 @@
 /** Where questions are written: grows with the text, keeps a draft, sends, and stops. */
 import { find } from "./element.js";
 
-const form = find("#composer", document, HTMLFormElement);
-const field = find("#question", document, HTMLTextAreaElement);
-const send = find("#send", document, HTMLButtonElement);
+const form = find("#composer");
+const field = find("#question");
+const send = find("#send");
 const stop = find("#stop");
-/** Characters a message may have, counted as the server counts. */
 const limit = Number(document.body.dataset.maxMessageChars) || 8000;
 let running = false;
 let draft = "";
@@ -30,9 +29,9 @@ export function start(chat) {
 	stop.addEventListener("click", () => chat.stop());
 }
 
-/** Turn to a conversation, null for a new one: its draft comes back. */
-export function turnTo(/** @type {string | null} */ conversationId) {
-	draft = `thumbprint.draft.${conversationId ?? "new"}`;
+/** Turn to a conversation: its draft comes back. */
+export function turnTo(conversationId = "new") {
+	draft = `thumbprint.draft.${conversationId}`;
 	write(sessionStorage.getItem(draft) ?? "");
 	focus();
 }
@@ -42,7 +41,6 @@ export function focus() {
 	if (matchMedia("(pointer: fine)").matches) field.focus();
 }
 
-/** While an answer streams there is Stop in the place of Send. */
 export function showRunning(/** @type {boolean} */ now) {
 	const focused = document.activeElement === stop;
 	running = send.hidden = now;
@@ -63,7 +61,7 @@ function changed() {
 		field.style.height = "auto";
 		field.style.height = `${field.scrollHeight}px`;
 	}
-	const used = [...field.value.trim()].length;
+	const used = [...field.value.trim()].length; // as the server counts
 	const over = used > limit;
 	const [shown, most, by] = [used, limit, used - limit].map((n) => n.toLocaleString("en"));
 	const count = used > limit * 0.9 ? `${shown} of ${most} characters` : "";

@@ -5,11 +5,11 @@ import { show } from "./notice.js";
 
 const FIRST_DELAY_MS = 400;
 const LONGEST_DELAY_MS = 15_000;
-/** A socket that stayed open this long was a good one: the backoff starts anew. */
+/** A socket open this long was a good one: the backoff starts anew. */
 const GOOD_AFTER_MS = 5_000;
 /** A shorter loss is not worth a word. */
 const PATIENCE_MS = 1200;
-/** A socket can die without telling us; with a turn running, this much silence is suspect. */
+/** A socket can die silently: suspected after this, while a turn runs. */
 const SUSPECT_SILENCE_MS = 30_000;
 const LOOK_AGAIN_MS = 2000;
 
@@ -32,10 +32,7 @@ export function start() {
 	connect();
 }
 
-/** The running turn with this id. */
-export function runningTurn(/** @type {string} */ id) {
-	return turns.get(id);
-}
+export const runningTurn = (/** @type {string} */ id) => turns.get(id);
 
 export function follow(/** @type {Turn} */ turn) {
 	if (turns.has(turn.id)) return;
@@ -51,7 +48,6 @@ export function stopTurn(/** @type {Turn} */ turn) {
 	send({ type: "stop", client_request_id: turn.id });
 }
 
-/** Connect now instead of waiting for the next attempt. */
 function wake() {
 	if (!socket && !document.hidden) connect();
 }
@@ -101,10 +97,9 @@ function send(/** @type {object} */ frame) {
 }
 
 function begin(/** @type {Turn} */ turn) {
-	const { id: client_request_id, seq: after_seq, question: content } = turn;
-	const conversation_id = turn.conversationId ?? undefined;
-	const replaces = turn.replaces ?? undefined;
-	if (turn.known) send({ type: "resume", client_request_id, after_seq });
+	const { id: client_request_id, question: content, replaces } = turn;
+	const conversation_id = turn.conversationId;
+	if (turn.known) send({ type: "resume", client_request_id, after_seq: turn.seq });
 	else send({ type: "message", client_request_id, content, conversation_id, replaces });
 	if (turn.stopping) stopTurn(turn);
 }
@@ -118,15 +113,11 @@ function receive(/** @type {Frame} */ frame) {
 
 /** @param {ErrorFrame} frame @param {Turn | undefined} turn */
 function refused(frame, turn) {
-	if (frame.code === "shutting_down") {
+	if (frame.code === "shutting_down")
 		connect(); // another server takes the turn up
-	} else if (turn && !turn.known) {
-		turn.end({ ending: "failed", error: { ...frame, message: frame.error } });
-	} else if (turn) {
-		look(turn);
-	} else if (!frame.client_request_id) {
-		show(frame.error);
-	} // else: about a turn that has ended meanwhile
+	else if (turn?.known) look(turn);
+	else if (turn) turn.end({ ending: "failed", error: { ...frame, message: frame.error } });
+	else if (!frame.client_request_id) show(frame.error); // else: its turn has ended meanwhile
 }
 
 /** The frames can no longer be had: the server's record says how the turn ended. */

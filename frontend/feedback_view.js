@@ -15,19 +15,15 @@ const WORDS = {
 	refused: "Not accepted: ",
 };
 
-/**
- * Bring the feedback of an answer's element to life.
- * @param {Turn} turn @param {HTMLElement} root
- * @returns {() => void} to call when the turn has ended
- */
+/** @param {Turn} turn @param {HTMLElement} root @returns what to call when the turn has ended */
 export function showFeedback(turn, root) {
 	const feedback = feedbackOf(turn.id);
 	const thumbs = root.querySelectorAll(".thumbs button");
 	const status = find(".feedback-state", root);
 	const panel = find(".feedback-panel", root);
-	const form = find("form", panel, HTMLFormElement);
-	const field = find("textarea", panel, HTMLTextAreaElement);
-	const save = find(".button", panel, HTMLButtonElement);
+	const form = find(".comment-form", panel);
+	const field = find("textarea", panel);
+	const save = find(".comment-form .button", panel);
 	let touched = false;
 	let saved = "";
 
@@ -66,10 +62,10 @@ export function showFeedback(turn, root) {
 		event.preventDefault();
 		feedback.want({ value: feedback.shown.value, comment: field.value.trim() });
 	});
-	feedback.addEventListener("change", () => {
+	feedback.changed = () => {
 		show();
 		if (feedback.shown.state !== "sending") say(status.textContent);
-	});
+	};
 	show();
 
 	return () => {

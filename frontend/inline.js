@@ -7,12 +7,7 @@ const SPECIAL =
 const TAGS = { "*": "em", _: "em", "**": "strong", __: "strong", "~~": "s" };
 const DEEPEST = 6;
 
-/**
- * @template {HTMLElement} T
- * @param {T} parent
- * @param {string} text
- * @param {boolean} [open] more may follow: an unclosed `**` or backtick already counts
- */
+/** @type {Inline} */
 export function inline(parent, text, open = false, depth = 0) {
 	const special = new RegExp(SPECIAL);
 	/** Signs without a closing one further on; to look again would cost quadratic time. */
@@ -50,11 +45,10 @@ export function inline(parent, text, open = false, depth = 0) {
 	return parent;
 }
 
-/** As the server writes it. @param {string | undefined} href one still streaming in has none */
-function link(href, text = "") {
-	const node = element("a", text);
+/** As the server writes it; one still streaming in has no address. */
+function link(href = "", text = "") {
 	const attributes = { href, target: "_blank", rel: "noopener noreferrer nofollow" };
-	return href ? Object.assign(node, attributes) : node;
+	return Object.assign(element("a", text), href && attributes);
 }
 
 /** @param {string} text @param {string} sign @param {number} from */
@@ -62,10 +56,8 @@ function closing(text, sign, from) {
 	const char = `\\${sign[0]}`;
 	const before = sign.length > 1 ? "\\s\\\\" : `\\s\\\\${char}`;
 	const after = char === "\\_" ? "\\w" : char;
-	const pattern = new RegExp(
-		`(?<![${char === "\\`" ? char : before}])${char}{${sign.length}}(?![${after}])`,
-		"g",
-	);
+	const not = char === "\\`" ? char : before;
+	const pattern = new RegExp(`(?<![${not}])${char}{${sign.length}}(?![${after}])`, "g");
 	pattern.lastIndex = from + 1;
 	return pattern.exec(text)?.index ?? -1;
 }

@@ -3,8 +3,8 @@
  * page; every change is a "popstate" of the window.
  */
 
-/** The conversation's id, null for a new one. */
-export const openId = () => /^\/c\/([^/]+)$/.exec(location.pathname)?.[1] ?? null;
+/** The conversation's id, none for a new one. */
+export const openId = () => /^\/c\/([^/]+)$/.exec(location.pathname)?.[1];
 
 export function go(/** @type {string} */ path) {
 	if (path !== location.pathname) history.pushState(null, "", path);

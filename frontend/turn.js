@@ -7,14 +7,13 @@ const newId = () => `c-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
 export class Turn extends EventTarget {
 	seq = -1;
 	text = "";
-	/** The server holds this turn: it is then resumed, never asked again. */
+	/** To the server: it is then resumed, never asked again. */
 	known = false;
-	/** The reader asked to stop. */
 	stopping = false;
 	askedAt = Date.now();
 	/** @type {Outcome | null} */ outcome = null;
 
-	/** @param {string} question @param {string | null} conversationId @param {string | null} replaces */
+	/** @param {string} question @param {string} [conversationId] @param {string} [replaces] */
 	constructor(question, conversationId, replaces, id = newId()) {
 		super();
 		this.question = question;
