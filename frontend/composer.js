@@ -5,28 +5,28 @@ const form = find("#composer");
 const field = find("#question");
 const send = find("#send");
 const stop = find("#stop");
-const limit = Number(document.body.dataset.maxMessageChars) || 8000;
+const limit = Number(document.body.dataset.maxMessageChars);
 let running = false;
 let draft = "";
 
 /** @param {{ask(text: string): void, stop(): void}} chat */
 export function start(chat) {
-	field.addEventListener("input", changed);
-	field.addEventListener("keydown", (event) => {
-		// keyCode 229: the Enter that ends a composition in Safari, after isComposing is off again.
+	field.oninput = changed;
+	field.onkeydown = (event) => {
+		// keyCode 229: in Safari, the Enter that ends a composition.
 		if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229)
 			return;
 		event.preventDefault();
 		form.requestSubmit();
-	});
-	form.addEventListener("submit", (event) => {
+	};
+	form.onsubmit = (event) => {
 		event.preventDefault();
 		if (send.disabled) return;
 		const text = field.value.trim();
 		write("");
 		chat.ask(text);
-	});
-	stop.addEventListener("click", () => chat.stop());
+	};
+	stop.onclick = () => chat.stop();
 }
 
 /** Turn to a conversation: its draft comes back. */
@@ -36,7 +36,7 @@ export function turnTo(conversationId = "new") {
 	focus();
 }
 
-/** Not where that would open a keyboard over what there is to read. */
+/** Not where that would open a keyboard over the answer. */
 export function focus() {
 	if (matchMedia("(pointer: fine)").matches) field.focus();
 }
@@ -65,7 +65,8 @@ function changed() {
 	const over = used > limit;
 	const [shown, most, by] = [used, limit, used - limit].map((n) => n.toLocaleString("en"));
 	const count = used > limit * 0.9 ? `${shown} of ${most} characters` : "";
-	send.disabled = running || over || used === 0;
-	find("#hint").textContent = over ? `${count}: too long to send by ${by}.` : count;
-	find("#hint").classList.toggle("over", over);
+	const hint = find("#hint");
+	send.disabled = running || over || !used;
+	hint.textContent = over ? `${count}: too long to send by ${by}.` : count;
+	hint.classList.toggle("over", over);
 }

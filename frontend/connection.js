@@ -13,8 +13,8 @@ const PATIENCE_MS = 1200;
 const SUSPECT_SILENCE_MS = 30_000;
 const LOOK_AGAIN_MS = 2000;
 
-/** @type {Map<string, Turn>} */
-const turns = new Map();
+/** @type {Map<string, Turn>} the running ones */
+export const turns = new Map();
 /** @type {WebSocket | null} */
 let socket = null;
 let heardAt = 0;
@@ -22,17 +22,17 @@ let failures = 0;
 let retry = 0;
 let worry = 0;
 
+const isOpen = () => socket?.readyState === WebSocket.OPEN;
+
 export function start() {
 	window.addEventListener("online", connect);
 	document.addEventListener("visibilitychange", wake);
 	setInterval(() => {
 		const silent = Date.now() - heardAt > SUSPECT_SILENCE_MS;
-		if (silent && turns.size && socket?.readyState === WebSocket.OPEN) connect();
+		if (silent && turns.size && isOpen()) connect();
 	}, SUSPECT_SILENCE_MS / 6);
 	connect();
 }
-
-export const runningTurn = (/** @type {string} */ id) => turns.get(id);
 
 export function follow(/** @type {Turn} */ turn) {
 	if (turns.has(turn.id)) return;
@@ -52,7 +52,7 @@ function wake() {
 	if (!socket && !document.hidden) connect();
 }
 
-/** Leave the old socket, which may be dead, for a new one. */
+/** The old socket may be dead. */
 function connect() {
 	clearTimeout(retry);
 	const old = socket;
@@ -75,7 +75,7 @@ function connect() {
 		if (fresh !== socket) return;
 		socket = null;
 		if (!openedAt)
-			api.conversations().catch(() => {}); // a refused handshake may lack a cookie
+			api.conversations().catch(() => {}); // the cookie may be lacking
 		else if (Date.now() - openedAt > GOOD_AFTER_MS) failures = 0;
 		const longest = Math.min(FIRST_DELAY_MS * 2 ** failures++, LONGEST_DELAY_MS);
 		retry = setTimeout(connect, longest * (0.5 + Math.random() / 2));
@@ -91,9 +91,9 @@ function fret() {
 	}, PATIENCE_MS);
 }
 
-/** Lost when there is no open socket: said again once there is. */
+/** Lost without a socket: said again once there is one. */
 function send(/** @type {object} */ frame) {
-	if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame));
+	if (isOpen()) socket?.send(JSON.stringify(frame));
 }
 
 function begin(/** @type {Turn} */ turn) {
@@ -111,7 +111,7 @@ function receive(/** @type {Frame} */ frame) {
 	else if (turn && !turn.accept(frame)) begin(turn);
 }
 
-/** @param {ErrorFrame} frame @param {Turn | undefined} turn */
+/** @param {ErrorFrame} frame @param {Turn} [turn] */
 function refused(frame, turn) {
 	if (frame.code === "shutting_down")
 		connect(); // another server takes the turn up
@@ -120,7 +120,7 @@ function refused(frame, turn) {
 	else if (!frame.client_request_id) show(frame.error); // else: its turn has ended meanwhile
 }
 
-/** The frames can no longer be had: the server's record says how the turn ended. */
+/** Its frames are gone: the server's record says how the turn ended. */
 async function look(/** @type {Turn} */ turn) {
 	const record = await api.conversation(turn.conversationId ?? "").catch(() => null);
 	const found = record?.turns.find((each) => each.client_request_id === turn.id);

@@ -1,5 +1,5 @@
 /** The open conversation: its exchanges in order, each a question and every version of its answer. */
-import { follow, runningTurn } from "./connection.js";
+import { follow, turns } from "./connection.js";
 import { Turn } from "./turn.js";
 
 export class Conversation {
@@ -26,14 +26,13 @@ export class Conversation {
 		else this.#add(new Turn(turn.question, this.id, turn.replaces), turn);
 	}
 
-	/** Bring in what the server holds. */
 	merge(/** @type {ConversationRecord} */ record) {
 		this.id = record.id;
 		for (const each of record.turns) {
 			const { client_request_id: id, question, replaces } = each;
 			const mine = this.exchanges.flat().find((turn) => turn.id === id);
 			const turn =
-				mine ?? runningTurn(id) ?? new Turn(question, record.id, replaces ?? undefined, id);
+				mine ?? turns.get(id) ?? new Turn(question, record.id, replaces ?? undefined, id);
 			turn.settle(each);
 			if (!mine) this.#add(turn);
 		}

@@ -13,7 +13,7 @@ let items = [];
 let current;
 let asked = 0;
 
-/** Bring the list up to date; an old answer never replaces a newer one. */
+/** An old answer never replaces a newer one. */
 export async function load() {
 	const mine = ++asked;
 	const answer = await api.conversations().catch(() => null);
@@ -51,40 +51,37 @@ function row(/** @type {ConversationSummary} */ { id, title }) {
 	for (const button of node.querySelectorAll("button")) {
 		button.ariaLabel = button.title += `: ${title}`;
 		const act = button.matches(":last-child") ? ask : edit;
-		button.addEventListener("click", () => act(id, title, node));
+		button.onclick = () => act(id, title, node);
 	}
 	return node;
 }
 
-/** @param {string} id @param {string} value @param {HTMLElement} row */
+/** @type {RowAction} */
 function edit(id, value, row) {
 	const field = Object.assign(element("input"), { ariaLabel: "Title", maxLength: 120, value });
 	let keep = true;
-	field.addEventListener("keydown", (event) => {
+	field.onkeydown = (event) => {
 		if (event.isComposing || !["Escape", "Enter"].includes(event.key)) return;
 		event.preventDefault();
 		keep = event.key === "Enter";
 		field.blur();
-	});
-	field.addEventListener(
-		"blur",
-		async () => {
-			const title = field.value.trim();
-			if (keep && title && title !== value) {
-				const renamed = await api.rename(id, title).catch(failed);
-				items = items.map((item) => (renamed && item.id === id ? renamed : item));
-			}
-			field.remove();
-			draw();
-			focus(row.id);
-		},
-		{ once: true },
-	);
+	};
+	field.onblur = async () => {
+		field.onblur = null;
+		const title = field.value.trim();
+		if (keep && title && title !== value) {
+			const renamed = await api.rename(id, title).catch(failed);
+			items = items.map((item) => (renamed && item.id === id ? renamed : item));
+		}
+		field.remove();
+		draw();
+		focus(row.id);
+	};
 	row.replaceChildren(field);
 	field.select();
 }
 
-/** @param {string} id @param {string} title */
+/** @type {RowAction} */
 function ask(id, title) {
 	dialog.returnValue = "";
 	find("[data-title]", dialog).textContent = title;

@@ -7,7 +7,6 @@ export function find(selector, root = document) {
 	throw new Error(`The page has no ${selector}.`);
 }
 
-/** A new copy of what the template with this id holds. */
 export function copyOf(/** @type {string} */ id) {
 	const { content } = find(`template#${id}`);
 	return find("*", document.importNode(content, true));

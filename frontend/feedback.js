@@ -1,7 +1,4 @@
-/**
- * What the reader thinks of one turn: shown at once, kept in this browser until the server has
- * answered, rolled back when refused. A late answer never overwrites a newer choice.
- */
+/** What the reader thinks of a turn: shown at once, and kept here until the server has answered. */
 import { api } from "./api.js";
 
 const THUMB = "user_feedback";
@@ -67,7 +64,7 @@ function begin(/** @type {string} */ turnId) {
 		},
 	};
 
-	/** Send the newest verdict until answered: one request at a time, so that they stay in order. */
+	/** Until answered; one request at a time, so that they stay in order. */
 	async function send() {
 		sending = true;
 		let wait = FIRST_RETRY_MS;
@@ -93,7 +90,7 @@ function begin(/** @type {string} */ turnId) {
 		watch();
 	}
 
-	/** @param {Verdict} verdict that was answered @param {ShownVerdict} answer */
+	/** @param {Verdict} verdict @param {ShownVerdict} answer to it */
 	function settle(verdict, answer) {
 		if (answer.state !== "refused") confirmed = answer;
 		if (unsent !== verdict) return; // a newer one took its place
@@ -111,13 +108,13 @@ function begin(/** @type {string} */ turnId) {
 		});
 	}
 
-	/** Follow a saved verdict until MLflow has it; give up quietly: it is saved. */
+	/** Until MLflow has it; gives up quietly: it is saved. */
 	async function watch() {
 		const until = Date.now() + WATCH_MS;
 		let { shown } = feedback;
 		for (let ms = FIRST_LOOK_MS; Date.now() < until; ms = Math.min(ms * 1.5, LONGEST_LOOK_MS)) {
 			if (shown.state !== "saved") return;
-			await new Promise((resolve) => setTimeout(resolve, ms));
+			await pause(ms);
 			if (shown !== feedback.shown) return;
 			const answer = await api.feedback("GET", turnId).catch(() => null);
 			if (shown !== feedback.shown) return;

@@ -1,16 +1,13 @@
-/**
- * Markdown to DOM nodes, text as text only, in the shape of the server's rendering, for an answer
- * still streaming in. Knows what answers use; rarer Markdown is put right when that arrives.
- */
+/** Markdown still streaming in as DOM nodes, shaped like the server's rendering, which follows. */
 import { copyOf, element, find } from "./element.js";
 import { inline } from "./inline.js";
 
 const FENCE = /^ *(`{3,}|~{3,})([^`]*)$/;
 const HEADING = /^ {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#*)?[ \t]*$/;
-const RULE = /^ {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$/;
+const RULE = /^ {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$/;
 const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^ {0,3}(?:[-*+]|(\d{1,9})[.)])(?: +|$)/;
-const DELIMITERS = /^[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
+const DELIMITERS = /^(?=.*-)[ \t|:-]+$/;
 /** Begins a block, whatever is before. */
 const START =
 	/^ {0,3}(?:#{1,6}[ \t]|`{3}|~{3}|>|(?:[-*+]|1[.)]) +\S|(?:([-*_])[ \t]*)(?:\1[ \t]*){2,}$)/;
@@ -48,7 +45,7 @@ export function build(lines, next, before, depth = 0) {
 	let at = 0;
 	let end = 0;
 	const open = next === undefined;
-	const take = (/** @type {(line: string, previous: string) => unknown} */ belongs) => {
+	const take = (/** @type {Belongs} */ belongs) => {
 		while (end < lines.length && belongs(lines[end] ?? "", lines[end - 1] ?? "")) end++;
 		return lines.slice(at, end);
 	};
@@ -114,15 +111,13 @@ function table(/** @type {string[]} */ [head = "", , ...rows]) {
 			.split(/(?<!\\)\|/)
 			.map((cell) => cell.trim().replaceAll("\\|", "|"));
 	const columns = cells(head);
-	const row = (/** @type {"th" | "td"} */ tag, /** @type {string[]} */ found) =>
+	/** @param {"th" | "td"} tag @param {string[]} found */
+	const row = (tag, found) =>
 		element("tr", ...columns.map((_, index) => inline(element(tag), found[index] ?? "")));
 	const body = element("tbody", ...rows.map((line) => row("td", cells(line))));
-	const shown = element("table", element("thead", row("th", columns)));
-	if (rows.length) shown.append(body);
-	return shown;
+	return element("table", element("thead", row("th", columns)), ...(rows.length ? [body] : []));
 }
 
-/** A frame with language and Copy button. */
 export function codeBlock(/** @type {Node} */ pre) {
 	const figure = copyOf("code-block");
 	figure.append(pre);

@@ -1,12 +1,12 @@
 /**
- * The text of one answer: Markdown shown while it streams in, block by block, then the server's
- * sanitised rendering in its place. The one place where markup from the server enters the page.
+ * The text of one answer: Markdown while it streams in, then the server's sanitised rendering.
+ * The one place where markup from the server enters the page.
  */
 import { blockStarts, build, codeBlock } from "./markdown.js";
 
 /** More new text per refresh would take too long to lay out. */
 const CHARACTERS_A_FRAME = 4000;
-/** After building a block, its cost times this is left free. */
+/** The cost of building times this is left free. */
 const REST = 4;
 /** A last line that may yet turn out to be a mark. */
 const UNDECIDED = /(?:^|\n)[ \t]*(?:#{1,6}|[-*+=_]+|\d{1,3}[.)]?|>|`+|~+|\|[^\n]*)?[ \t]*$/;

@@ -1,7 +1,4 @@
-/**
- * The address bar: `/` is a new conversation, `/c/<id>` an old one. Links to either stay on the
- * page; every change is a "popstate" of the window.
- */
+/** The address bar: `/` is a new conversation, `/c/<id>` an old one; changes are a "popstate". */
 
 /** The conversation's id, none for a new one. */
 export const openId = () => /^\/c\/([^/]+)$/.exec(location.pathname)?.[1];

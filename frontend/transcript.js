@@ -1,10 +1,10 @@
-/** The open conversation on the page: its exchanges, or the welcome when there are none. */
+/** The open conversation on the page: its exchanges, or the welcome. */
 import { answerView } from "./answer_view.js";
 import { copyOf, find } from "./element.js";
 import { toEnd } from "./scroll.js";
 
 const log = find("#transcript");
-/** @type {Map<Turn[], (index: number) => void>} how to show a version of each exchange */
+/** @type {Map<Turn[], (index: number) => void>} shows a version of the exchange */
 const shown = new Map();
 
 /** @param {Conversation} conversation @param {string} problem @param {OnTurn} again */
@@ -54,8 +54,8 @@ function exchangeView(versions, again) {
 		later.disabled = index === last;
 		if (focused) (index === 0 ? later : earlier).focus();
 	};
-	earlier.addEventListener("click", () => version(current - 1));
-	later.addEventListener("click", () => version(current + 1));
+	earlier.onclick = () => version(current - 1);
+	later.onclick = () => version(current + 1);
 	find(".question", node).textContent = versions[0]?.question ?? "";
 	log.append(node);
 	version(versions.length - 1);

@@ -26,7 +26,7 @@ export class Turn extends EventTarget {
 		return !this.outcome;
 	}
 
-	/** Take the next frame; false when one before it is missing: resume from `seq`. */
+	/** False when a frame before it is missing: resume from `seq`. */
 	accept(/** @type {Frame} */ frame) {
 		const { type, seq = this.seq } = frame;
 		if (!this.running || seq <= this.seq) return true;
@@ -53,7 +53,6 @@ export class Turn extends EventTarget {
 		this.#tell("text");
 	}
 
-	/** Take the ending from the server's record. */
 	settle(/** @type {TurnRecord} */ record) {
 		this.known = true;
 		this.askedAt = Date.parse(record.created_at) || this.askedAt;

@@ -66,7 +66,8 @@ type ShownVerdict = Verdict & { state: FeedbackState; reason?: string };
 /** Draws until the deadline (as of performance.now()); true when nothing is left to draw. */
 type Job = (deadline: number) => boolean;
 type Turn = import("./turn.js").Turn;
-type ApiError = import("./api.js").ApiError;
+/** `status` is 0 when there was no answer; `passing`: the same request may succeed later. */
+type ApiError = Error & { status: number; retryAfterMs: number; passing: boolean };
 
 type Conversation = import("./conversation.js").Conversation;
 
@@ -127,3 +128,11 @@ type Inline = <T extends HTMLElement>(
 interface Element {
   setHTML?(html: string, options: object): void;
 }
+/** How the lines of a block are told, `previous` being the line before. */
+type Belongs = (line: string, previous: string) => unknown;
+
+/** Rename or delete, from a row of the list. */
+type RowAction = (id: string, title: string, row: HTMLElement) => void;
+type Call = (method: string, path: string, body?: object) => Promise<any>;
+/** Where the sign closes what began at `from`; -1 where it does not. */
+type Closing = (text: string, sign: string, from: number) => number;
