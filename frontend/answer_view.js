@@ -1,4 +1,4 @@
-/** One answer on the page: its text, that work goes on, how it ended, and what one can do with it. */
+/** One answer on the page: its text, progress and ending, and what one can do with it. */
 import { copyOf, find } from "./element.js";
 import { showFeedback } from "./feedback_view.js";
 import { copy, say } from "./notice.js";
@@ -8,7 +8,7 @@ import { proseIn } from "./prose.js";
 const SECONDS_SHOWN_AFTER = 4;
 const QUIET_AFTER = 8;
 
-/** How a turn ended, in a sentence, when it did not simply end well. */
+/** Nothing when it simply ended well. */
 function sentence(/** @type {Outcome} */ { ending, error, finish_reason }) {
 	if (ending === "stopped") return "Stopped by you.";
 	if (ending === "interrupted") return "The server was interrupted before the answer was finished.";
@@ -16,7 +16,7 @@ function sentence(/** @type {Outcome} */ { ending, error, finish_reason }) {
 	return finish_reason === "length" ? "The answer hit the length limit." : "";
 }
 
-/** @param {Turn} turn @param {(turn: Turn) => void} again */
+/** @param {Turn} turn @param {OnTurn} again */
 export function answerView(turn, again) {
 	const node = copyOf("answer");
 	const render = proseIn(find(".prose", node));
@@ -68,13 +68,13 @@ export function answerView(turn, again) {
 	}
 
 	node.dataset.clientRequestId = turn.id;
-	node.addEventListener("click", ({ target }) => {
+	node.onclick = ({ target }) => {
 		const button = target instanceof Element ? target.closest("button") : null;
 		const hook = button?.dataset.testid ?? "";
 		if (hook === "retry" || hook === "regenerate") again(turn);
 		else if (button && hook.startsWith("copy"))
 			copy(button, button.closest("figure")?.querySelector("pre")?.textContent ?? turn.text);
-	});
+	};
 	if (turn.outcome) {
 		finish(turn.outcome);
 		return node;

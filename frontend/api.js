@@ -2,31 +2,16 @@
 
 const TIMEOUT_MS = 15_000;
 
-/** The message is fit for the reader; `status` is 0 when there was no answer at all. */
-export class ApiError extends Error {
-	status = 0;
-	retryAfterMs = 0;
-
-	/** The same request may succeed later. */
-	get passing() {
-		return this.status === 0 || this.status >= 500 || [408, 425, 429].includes(this.status);
-	}
-}
-
+/** @type {Api} */
 export const api = {
-	/** @type {() => Promise<{conversations: ConversationSummary[]}>} */
 	conversations: () => call("GET", "/conversations"),
-	/** @type {(id: string) => Promise<ConversationRecord>} */
 	conversation: (id) => call("GET", `/conversations/${id}`),
-	/** @type {(id: string, title: string) => Promise<ConversationSummary>} */
 	rename: (id, title) => call("PATCH", `/conversations/${id}`, { title }),
-	/** @type {(id: string) => Promise<{kept_in_mlflow: number}>} */
 	remove: (id) => call("DELETE", `/conversations/${id}`),
-	/** @type {(method: string, query: string, body?: object) => Promise<FeedbackAnswer>} */
 	feedback: (method, query, body) => call(method, `/feedback?client_request_id=${query}`, body),
 };
 
-/** @param {string} method @param {string} path @param {object} [body] */
+/** @type {Call} */
 async function call(method, path, body) {
 	const response = await fetch(path, {
 		method,
@@ -36,13 +21,17 @@ async function call(method, path, body) {
 		keepalive: method !== "GET", // a click just before the tab closes still arrives
 		signal: AbortSignal.timeout(TIMEOUT_MS),
 	}).catch(() => {
-		throw new ApiError("The server could not be reached.");
+		throw failure("The server could not be reached.");
 	});
+	const { ok, status, headers } = response;
 	const answer = await response.json().catch(() => null);
-	if (response.ok && answer) return answer;
-	const message = answer?.error?.message ?? `The server answered with status ${response.status}.`;
-	throw Object.assign(new ApiError(message), {
-		status: response.ok ? 0 : response.status,
-		retryAfterMs: 1000 * (Number(response.headers.get("Retry-After")) || 0),
-	});
+	if (ok && answer) return answer;
+	const message = answer?.error?.message ?? `The server answered with status ${status}.`;
+	throw failure(message, ok ? 0 : status, Number(headers.get("Retry-After")) * 1000 || 0);
+}
+
+/** @returns {ApiError} whose message is fit for the reader */
+function failure(message = "", status = 0, retryAfterMs = 0) {
+	const passing = !status || status >= 500 || [408, 425, 429].includes(status);
+	return Object.assign(new Error(message), { status, retryAfterMs, passing });
 }

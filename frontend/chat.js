@@ -1,14 +1,11 @@
 /** The course of a visit: which conversation is open, and what happens when something is asked. */
-import { ApiError, api } from "./api.js";
+import { api } from "./api.js";
 import * as composer from "./composer.js";
 import { stopTurn } from "./connection.js";
 import { Conversation } from "./conversation.js";
 import * as list from "./conversation_list.js";
 import { openId, settle } from "./router.js";
 import { show } from "./transcript.js";
-
-const MISSING = "There is no such conversation here. Ask something to begin a new one.";
-const NOT_LOADED = "This conversation could not be loaded. Reload the page to try again.";
 
 let conversation = new Conversation();
 
@@ -29,7 +26,7 @@ export function ask(/** @type {string} */ question) {
 	conversation.ask(question);
 }
 
-/** @returns {boolean} whether there was anything to stop */
+/** @returns whether there was anything to stop */
 export function stop() {
 	const turn = conversation.running;
 	if (turn) stopTurn(turn);
@@ -41,7 +38,7 @@ async function open() {
 	if (id && id === conversation.id) return;
 	const mine = new Conversation();
 	conversation = mine;
-	mine.addEventListener("state", () => changed(mine));
+	mine.changed = () => changed(mine);
 	composer.showRunning(false);
 	composer.turnTo(id);
 	list.select(id);
@@ -49,8 +46,10 @@ async function open() {
 	try {
 		if (id) await merge(mine, id);
 	} catch (error) {
-		const missing = error instanceof ApiError && [403, 404].includes(error.status);
-		problem = missing ? MISSING : NOT_LOADED;
+		const { status } = /** @type {ApiError} */ (error);
+		problem = [403, 404].includes(status)
+			? "There is no such conversation here. Ask something to begin a new one."
+			: "This conversation could not be loaded. Reload the page to try again.";
 	}
 	if (mine === conversation) show(mine, problem, again);
 }

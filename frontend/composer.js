@@ -1,48 +1,46 @@
 /** Where questions are written: grows with the text, keeps a draft, sends, and stops. */
 import { find } from "./element.js";
 
-const form = find("#composer", document, HTMLFormElement);
-const field = find("#question", document, HTMLTextAreaElement);
-const send = find("#send", document, HTMLButtonElement);
+const form = find("#composer");
+const field = find("#question");
+const send = find("#send");
 const stop = find("#stop");
-/** Characters a message may have, counted as the server counts. */
-const limit = Number(document.body.dataset.maxMessageChars) || 8000;
+const limit = Number(document.body.dataset.maxMessageChars);
 let running = false;
 let draft = "";
 
 /** @param {{ask(text: string): void, stop(): void}} chat */
 export function start(chat) {
-	field.addEventListener("input", changed);
-	field.addEventListener("keydown", (event) => {
-		// keyCode 229: the Enter that ends a composition in Safari, after isComposing is off again.
+	field.oninput = changed;
+	field.onkeydown = (event) => {
+		// keyCode 229: in Safari, the Enter that ends a composition.
 		if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229)
 			return;
 		event.preventDefault();
 		form.requestSubmit();
-	});
-	form.addEventListener("submit", (event) => {
+	};
+	form.onsubmit = (event) => {
 		event.preventDefault();
 		if (send.disabled) return;
 		const text = field.value.trim();
 		write("");
 		chat.ask(text);
-	});
-	stop.addEventListener("click", () => chat.stop());
+	};
+	stop.onclick = () => chat.stop();
 }
 
-/** Turn to a conversation, null for a new one: its draft comes back. */
-export function turnTo(/** @type {string | null} */ conversationId) {
-	draft = `thumbprint.draft.${conversationId ?? "new"}`;
+/** Turn to a conversation: its draft comes back. */
+export function turnTo(conversationId = "new") {
+	draft = `thumbprint.draft.${conversationId}`;
 	write(sessionStorage.getItem(draft) ?? "");
 	focus();
 }
 
-/** Not where that would open a keyboard over what there is to read. */
+/** Not where that would open a keyboard over the answer. */
 export function focus() {
 	if (matchMedia("(pointer: fine)").matches) field.focus();
 }
 
-/** While an answer streams there is Stop in the place of Send. */
 export function showRunning(/** @type {boolean} */ now) {
 	const focused = document.activeElement === stop;
 	running = send.hidden = now;
@@ -63,11 +61,12 @@ function changed() {
 		field.style.height = "auto";
 		field.style.height = `${field.scrollHeight}px`;
 	}
-	const used = [...field.value.trim()].length;
+	const used = [...field.value.trim()].length; // as the server counts
 	const over = used > limit;
 	const [shown, most, by] = [used, limit, used - limit].map((n) => n.toLocaleString("en"));
 	const count = used > limit * 0.9 ? `${shown} of ${most} characters` : "";
-	send.disabled = running || over || used === 0;
-	find("#hint").textContent = over ? `${count}: too long to send by ${by}.` : count;
-	find("#hint").classList.toggle("over", over);
+	const hint = find("#hint");
+	send.disabled = running || over || !used;
+	hint.textContent = over ? `${count}: too long to send by ${by}.` : count;
+	hint.classList.toggle("over", over);
 }

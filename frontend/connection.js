@@ -5,16 +5,16 @@ import { show } from "./notice.js";
 
 const FIRST_DELAY_MS = 400;
 const LONGEST_DELAY_MS = 15_000;
-/** A socket that stayed open this long was a good one: the backoff starts anew. */
+/** A socket open this long was a good one: the backoff starts anew. */
 const GOOD_AFTER_MS = 5_000;
 /** A shorter loss is not worth a word. */
 const PATIENCE_MS = 1200;
-/** A socket can die without telling us; with a turn running, this much silence is suspect. */
+/** A socket can die silently: suspected after this, while a turn runs. */
 const SUSPECT_SILENCE_MS = 30_000;
 const LOOK_AGAIN_MS = 2000;
 
-/** @type {Map<string, Turn>} */
-const turns = new Map();
+/** @type {Map<string, Turn>} the running ones */
+export const turns = new Map();
 /** @type {WebSocket | null} */
 let socket = null;
 let heardAt = 0;
@@ -22,19 +22,16 @@ let failures = 0;
 let retry = 0;
 let worry = 0;
 
+const isOpen = () => socket?.readyState === WebSocket.OPEN;
+
 export function start() {
 	window.addEventListener("online", connect);
 	document.addEventListener("visibilitychange", wake);
 	setInterval(() => {
 		const silent = Date.now() - heardAt > SUSPECT_SILENCE_MS;
-		if (silent && turns.size && socket?.readyState === WebSocket.OPEN) connect();
+		if (silent && turns.size && isOpen()) connect();
 	}, SUSPECT_SILENCE_MS / 6);
 	connect();
-}
-
-/** The running turn with this id. */
-export function runningTurn(/** @type {string} */ id) {
-	return turns.get(id);
 }
 
 export function follow(/** @type {Turn} */ turn) {
@@ -51,12 +48,11 @@ export function stopTurn(/** @type {Turn} */ turn) {
 	send({ type: "stop", client_request_id: turn.id });
 }
 
-/** Connect now instead of waiting for the next attempt. */
 function wake() {
 	if (!socket && !document.hidden) connect();
 }
 
-/** Leave the old socket, which may be dead, for a new one. */
+/** The old socket may be dead. */
 function connect() {
 	clearTimeout(retry);
 	const old = socket;
@@ -79,7 +75,7 @@ function connect() {
 		if (fresh !== socket) return;
 		socket = null;
 		if (!openedAt)
-			api.conversations().catch(() => {}); // a refused handshake may lack a cookie
+			api.conversations().catch(() => {}); // the cookie may be lacking
 		else if (Date.now() - openedAt > GOOD_AFTER_MS) failures = 0;
 		const longest = Math.min(FIRST_DELAY_MS * 2 ** failures++, LONGEST_DELAY_MS);
 		retry = setTimeout(connect, longest * (0.5 + Math.random() / 2));
@@ -95,16 +91,15 @@ function fret() {
 	}, PATIENCE_MS);
 }
 
-/** Lost when there is no open socket: said again once there is. */
+/** Lost without a socket: said again once there is one. */
 function send(/** @type {object} */ frame) {
-	if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame));
+	if (isOpen()) socket?.send(JSON.stringify(frame));
 }
 
 function begin(/** @type {Turn} */ turn) {
-	const { id: client_request_id, seq: after_seq, question: content } = turn;
-	const conversation_id = turn.conversationId ?? undefined;
-	const replaces = turn.replaces ?? undefined;
-	if (turn.known) send({ type: "resume", client_request_id, after_seq });
+	const { id: client_request_id, question: content, replaces } = turn;
+	const conversation_id = turn.conversationId;
+	if (turn.known) send({ type: "resume", client_request_id, after_seq: turn.seq });
 	else send({ type: "message", client_request_id, content, conversation_id, replaces });
 	if (turn.stopping) stopTurn(turn);
 }
@@ -116,20 +111,16 @@ function receive(/** @type {Frame} */ frame) {
 	else if (turn && !turn.accept(frame)) begin(turn);
 }
 
-/** @param {ErrorFrame} frame @param {Turn | undefined} turn */
+/** @param {ErrorFrame} frame @param {Turn} [turn] */
 function refused(frame, turn) {
-	if (frame.code === "shutting_down") {
+	if (frame.code === "shutting_down")
 		connect(); // another server takes the turn up
-	} else if (turn && !turn.known) {
-		turn.end({ ending: "failed", error: { ...frame, message: frame.error } });
-	} else if (turn) {
-		look(turn);
-	} else if (!frame.client_request_id) {
-		show(frame.error);
-	} // else: about a turn that has ended meanwhile
+	else if (turn?.known) look(turn);
+	else if (turn) turn.end({ ending: "failed", error: { ...frame, message: frame.error } });
+	else if (!frame.client_request_id) show(frame.error); // else: its turn has ended meanwhile
 }
 
-/** The frames can no longer be had: the server's record says how the turn ended. */
+/** Its frames are gone: the server's record says how the turn ended. */
 async function look(/** @type {Turn} */ turn) {
 	const record = await api.conversation(turn.conversationId ?? "").catch(() => null);
 	const found = record?.turns.find((each) => each.client_request_id === turn.id);

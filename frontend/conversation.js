@@ -1,22 +1,24 @@
 /** The open conversation: its exchanges in order, each a question and every version of its answer. */
-import { follow, runningTurn } from "./connection.js";
+import { follow, turns } from "./connection.js";
 import { Turn } from "./turn.js";
 
-/** Emits "exchange" (detail: the one that is new or has a new version) and "state" (of a turn). */
-export class Conversation extends EventTarget {
+export class Conversation {
 	/** @type {Turn[][]} versions oldest first */ exchanges = [];
-	/** @type {string | null} */ id = null;
+	/** @type {string | undefined} */ id;
+	/** @type {(exchange: Turn[]) => void} called with one that is new or has a new version */
+	added = () => {};
+	/** Called when a turn began or ended. */
+	changed = () => {};
 
-	/** The turn being answered, if there is one. */
 	get running() {
 		return this.exchanges.flat().findLast((turn) => turn.running);
 	}
 
 	ask(/** @type {string} */ question) {
-		this.#add(new Turn(question, this.id, null));
+		this.#add(new Turn(question, this.id));
 	}
 
-	/** Ask the question of a turn again; the earlier answer stays as another version. */
+	/** The earlier answer stays as another version. */
 	again(/** @type {Turn} */ turn) {
 		if (this.running) return;
 		if (turn.known) this.#add(new Turn(turn.question, this.id, turn.id));
@@ -24,14 +26,13 @@ export class Conversation extends EventTarget {
 		else this.#add(new Turn(turn.question, this.id, turn.replaces), turn);
 	}
 
-	/** Bring in what the server holds: new turns are added, running ones followed to their end. */
 	merge(/** @type {ConversationRecord} */ record) {
 		this.id = record.id;
 		for (const each of record.turns) {
-			const id = each.client_request_id;
+			const { client_request_id: id, question, replaces } = each;
 			const mine = this.exchanges.flat().find((turn) => turn.id === id);
-			const { question, replaces } = each;
-			const turn = mine ?? runningTurn(id) ?? new Turn(question, record.id, replaces, id);
+			const turn =
+				mine ?? turns.get(id) ?? new Turn(question, record.id, replaces ?? undefined, id);
 			turn.settle(each);
 			if (!mine) this.#add(turn);
 		}
@@ -41,19 +42,16 @@ export class Conversation extends EventTarget {
 	#add(turn, refused) {
 		turn.addEventListener("state", () => {
 			this.id ??= turn.conversationId;
-			this.dispatchEvent(new Event("state"));
+			this.changed();
 		});
 		const akin = (/** @type {Turn} */ each) => each === refused || each.id === turn.replaces;
-		let exchange = this.exchanges.find((versions) => versions.some(akin));
-		if (!exchange) {
-			exchange = [];
-			this.exchanges.push(exchange);
-		}
+		const exchange = this.exchanges.find((versions) => versions.some(akin)) ?? [];
+		if (!exchange.length) this.exchanges.push(exchange);
 		if (refused) exchange.splice(exchange.indexOf(refused), 1, turn);
 		else exchange.push(turn);
-		this.dispatchEvent(new CustomEvent("exchange", { detail: exchange }));
+		this.added(exchange);
 		if (!turn.running) return;
-		this.dispatchEvent(new Event("state"));
+		this.changed();
 		follow(turn);
 	}
 }

@@ -6,14 +6,14 @@ import { go } from "./router.js";
 
 const NAME = document.title;
 const root = find("#conversations");
-const dialog = find("#confirm", document, HTMLDialogElement);
+const dialog = find("#confirm");
 /** @type {ConversationSummary[]} */
 let items = [];
-/** @type {string | null} */
-let current = null;
+/** @type {string | undefined} */
+let current;
 let asked = 0;
 
-/** Bring the list up to date; an old answer never replaces a newer one. */
+/** An old answer never replaces a newer one. */
 export async function load() {
 	const mine = ++asked;
 	const answer = await api.conversations().catch(() => null);
@@ -22,8 +22,7 @@ export async function load() {
 	draw();
 }
 
-/** @param {string | null} id of the open conversation */
-export function select(id) {
+export function select(/** @type {string | undefined} */ id) {
 	current = id;
 	draw();
 }
@@ -35,16 +34,16 @@ function draw() {
 	if (root.querySelector("input")) return;
 	const focused = document.activeElement?.closest("li")?.id;
 	root.replaceChildren(...items.map(row));
-	if (focused) focus(focused);
+	focus(focused);
 }
 
-function focus(/** @type {string} */ rowId) {
+function focus(rowId = "") {
 	document.getElementById(rowId)?.querySelector("a")?.focus();
 }
 
 function row(/** @type {ConversationSummary} */ { id, title }) {
 	const node = copyOf("conversation-row");
-	const link = find("a", node, HTMLAnchorElement);
+	const link = find("a", node);
 	node.id = `row-${id}`;
 	link.textContent = link.title = title;
 	link.href = `/c/${id}`;
@@ -52,58 +51,51 @@ function row(/** @type {ConversationSummary} */ { id, title }) {
 	for (const button of node.querySelectorAll("button")) {
 		button.ariaLabel = button.title += `: ${title}`;
 		const act = button.matches(":last-child") ? ask : edit;
-		button.addEventListener("click", () => act(id, title, node));
+		button.onclick = () => act(id, title, node);
 	}
 	return node;
 }
 
-/** @param {string} id @param {string} value @param {HTMLElement} row */
+/** @type {RowAction} */
 function edit(id, value, row) {
 	const field = Object.assign(element("input"), { ariaLabel: "Title", maxLength: 120, value });
 	let keep = true;
-	field.addEventListener("keydown", (event) => {
+	field.onkeydown = (event) => {
 		if (event.isComposing || !["Escape", "Enter"].includes(event.key)) return;
 		event.preventDefault();
 		keep = event.key === "Enter";
 		field.blur();
-	});
-	field.addEventListener(
-		"blur",
-		async () => {
-			const title = field.value.trim();
-			if (keep && title && title !== value)
-				await attempt(async () => {
-					const renamed = await api.rename(id, title);
-					items = items.map((item) => (item.id === id ? renamed : item));
-				});
-			field.remove();
-			draw();
-			focus(row.id);
-		},
-		{ once: true },
-	);
+	};
+	field.onblur = async () => {
+		field.onblur = null;
+		const title = field.value.trim();
+		if (keep && title && title !== value) {
+			const renamed = await api.rename(id, title).catch(failed);
+			items = items.map((item) => (renamed && item.id === id ? renamed : item));
+		}
+		field.remove();
+		draw();
+		focus(row.id);
+	};
 	row.replaceChildren(field);
 	field.select();
 }
 
-/** @param {string} id @param {string} title */
+/** @type {RowAction} */
 function ask(id, title) {
 	dialog.returnValue = "";
 	find("[data-title]", dialog).textContent = title;
-	dialog.onclose = () => {
-		if (dialog.returnValue !== "delete") return;
-		attempt(async () => {
-			await api.remove(id);
-			asked++;
-			items = items.filter((item) => item.id !== id);
-			if (id === current) go("/");
-			draw();
-			say("Conversation deleted.");
-		});
+	dialog.onclose = async () => {
+		if (dialog.returnValue !== "delete" || !(await api.remove(id).catch(failed))) return;
+		asked++;
+		items = items.filter((item) => item.id !== id);
+		if (id === current) go("/");
+		draw();
+		say("Conversation deleted.");
 	};
 	dialog.showModal();
 }
 
-async function attempt(/** @type {() => Promise<void>} */ work) {
-	await work().catch((error) => show(error.message));
+function failed(/** @type {Error} */ { message }) {
+	show(message);
 }

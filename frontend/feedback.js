@@ -1,7 +1,4 @@
-/**
- * What the reader thinks of one turn: shown at once, kept in this browser until the server has
- * answered, rolled back when refused. A late answer never overwrites a newer choice.
- */
+/** What the reader thinks of a turn: shown at once, and kept here until the server has answered. */
 import { api } from "./api.js";
 
 const THUMB = "user_feedback";
@@ -13,12 +10,11 @@ const LONGEST_LOOK_MS = 10_000;
 const WATCH_MS = 120_000;
 /** @type {ShownVerdict} */
 const NONE = { value: null, comment: "", state: "idle" };
-/** @type {Map<string, Feedback>} */
+/** @type {Map<string, Feedback>} one for each turn */
 const known = new Map();
 
-/** The one object for a turn's feedback. */
 export function feedbackOf(/** @type {string} */ turnId) {
-	const feedback = known.get(turnId) ?? new Feedback(turnId);
+	const feedback = known.get(turnId) ?? begin(turnId);
 	known.set(turnId, feedback);
 	return feedback;
 }
@@ -37,102 +33,101 @@ function read(records) {
 	return { value: mine.value === true, comment: mine.rationale ?? "", state: mine.state, reason };
 }
 
-class Feedback extends EventTarget {
-	shown = NONE;
-	#confirmed = NONE;
-	/** @type {Verdict | null} */ #unsent = null;
-	#sending = false;
-	/** @type {(value?: unknown) => void} */ #wake = () => {};
-	#turnId;
+function begin(/** @type {string} */ turnId) {
+	const key = PREFIX + turnId;
+	let confirmed = NONE;
+	/** @type {Verdict | null} */
+	let unsent = null;
+	let sending = false;
+	/** @type {(value?: unknown) => void} */
+	let wake = () => {};
+	/** @type {Feedback} */
+	const feedback = {
+		shown: NONE,
+		changed() {},
+		start(records) {
+			confirmed = read(records);
+			if (unsent) return;
+			const kept = localStorage.getItem(key);
+			if (kept) return feedback.want(JSON.parse(kept));
+			show(confirmed);
+			watch();
+		},
+		want(verdict) {
+			unsent = verdict;
+			try {
+				localStorage.setItem(key, JSON.stringify(verdict));
+			} catch {} // full: then it lives as long as the page
+			show({ ...verdict, state: "sending" });
+			wake();
+			if (!sending) send();
+		},
+	};
 
-	constructor(/** @type {string} */ turnId) {
-		super();
-		this.#turnId = turnId;
-	}
-
-	/** Take the server's record, then carry on with what it has not confirmed yet. */
-	start(/** @type {FeedbackRecord[]} */ records) {
-		this.#confirmed = read(records);
-		if (this.#unsent) return;
-		const kept = localStorage.getItem(PREFIX + this.#turnId);
-		if (kept) return this.want(JSON.parse(kept));
-		this.#show(this.#confirmed);
-		this.#watch();
-	}
-
-	want(/** @type {Verdict} */ verdict) {
-		this.#unsent = verdict;
-		try {
-			localStorage.setItem(PREFIX + this.#turnId, JSON.stringify(verdict));
-		} catch {} // full: then it lives as long as the page
-		this.#show({ ...verdict, state: "sending" });
-		this.#wake();
-		if (!this.#sending) this.#send();
-	}
-
-	/** Send the newest verdict until answered: one request at a time, so that they stay in order. */
-	async #send() {
-		this.#sending = true;
+	/** Until answered; one request at a time, so that they stay in order. */
+	async function send() {
+		sending = true;
 		let wait = FIRST_RETRY_MS;
-		for (let verdict = this.#unsent; verdict; verdict = this.#unsent) {
+		for (let verdict = unsent; verdict; verdict = unsent) {
 			const { value, comment } = verdict;
 			const body = { is_correct: value, ...(comment && { comment }) };
-			const id = this.#turnId;
 			try {
 				const answer = await (value === null
-					? api.feedback("DELETE", `${id}&name=${THUMB}`)
-					: api.feedback("POST", id, body));
-				this.#settle(verdict, read(answer.feedback));
+					? api.feedback("DELETE", `${turnId}&name=${THUMB}`)
+					: api.feedback("POST", turnId, body));
+				settle(verdict, read(answer.feedback));
 			} catch (error) {
 				const { message: reason, passing, retryAfterMs } = /** @type {ApiError} */ (error);
-				if (!passing) this.#settle(verdict, { ...this.#confirmed, state: "refused", reason });
+				if (!passing) settle(verdict, { ...confirmed, state: "refused", reason });
 				else {
-					this.#show({ ...this.shown, state: "retrying" });
-					await this.#pause(Math.max(wait * (0.5 + Math.random() / 2), retryAfterMs));
+					show({ ...feedback.shown, state: "retrying" });
+					await pause(Math.max(wait * (0.5 + Math.random() / 2), retryAfterMs));
 					wait = Math.min(wait * 2, LONGEST_RETRY_MS);
 				}
 			}
 		}
-		this.#sending = false;
-		this.#watch();
+		sending = false;
+		watch();
 	}
 
-	/** @param {Verdict} verdict that was answered @param {ShownVerdict} answer */
-	#settle(verdict, answer) {
-		if (answer.state !== "refused") this.#confirmed = answer;
-		if (this.#unsent !== verdict) return; // a newer one took its place
-		this.#unsent = null;
-		localStorage.removeItem(PREFIX + this.#turnId);
-		this.#show(answer);
+	/** @param {Verdict} verdict @param {ShownVerdict} answer to it */
+	function settle(verdict, answer) {
+		if (answer.state !== "refused") confirmed = answer;
+		if (unsent !== verdict) return; // a newer one took its place
+		unsent = null;
+		localStorage.removeItem(key);
+		show(answer);
 	}
 
 	/** Wait, but not past a newer choice or the network's return. */
-	#pause(/** @type {number} */ ms) {
+	function pause(/** @type {number} */ ms) {
 		return new Promise((resolve) => {
-			this.#wake = resolve;
+			wake = resolve;
 			setTimeout(resolve, ms);
 			window.addEventListener("online", resolve, { once: true });
 		});
 	}
 
-	/** Follow a saved verdict until MLflow has it; give up quietly: it is saved. */
-	async #watch() {
+	/** Until MLflow has it; gives up quietly: it is saved. */
+	async function watch() {
 		const until = Date.now() + WATCH_MS;
-		let { shown } = this;
+		let { shown } = feedback;
 		for (let ms = FIRST_LOOK_MS; Date.now() < until; ms = Math.min(ms * 1.5, LONGEST_LOOK_MS)) {
 			if (shown.state !== "saved") return;
-			await new Promise((resolve) => setTimeout(resolve, ms));
-			if (shown !== this.shown) return;
-			const answer = await api.feedback("GET", this.#turnId).catch(() => null);
-			if (shown !== this.shown) return;
-			if (answer) this.#show(read(answer.feedback));
-			shown = this.#confirmed = this.shown;
+			await pause(ms);
+			if (shown !== feedback.shown) return;
+			const answer = await api.feedback("GET", turnId).catch(() => null);
+			if (shown !== feedback.shown) return;
+			if (answer) show(read(answer.feedback));
+			shown = confirmed = feedback.shown;
 		}
 	}
 
-	#show(/** @type {ShownVerdict} */ shown) {
-		const same = JSON.stringify(this.shown) === JSON.stringify(shown);
-		this.shown = shown;
-		if (!same) this.dispatchEvent(new Event("change"));
+	function show(/** @type {ShownVerdict} */ shown) {
+		const same = JSON.stringify(feedback.shown) === JSON.stringify(shown);
+		feedback.shown = shown;
+		if (!same) feedback.changed();
 	}
+
+	return feedback;
 }

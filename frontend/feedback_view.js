@@ -1,7 +1,4 @@
-/**
- * The thumbs of one answer, what became of the verdict, and the panel that opens after a thumb:
- * a stack of sections, of which a comment is the first.
- */
+/** The thumbs of one answer, what became of the verdict, and the panel for a comment on it. */
 import { find } from "./element.js";
 import { feedbackOf } from "./feedback.js";
 import { say } from "./notice.js";
@@ -15,19 +12,15 @@ const WORDS = {
 	refused: "Not accepted: ",
 };
 
-/**
- * Bring the feedback of an answer's element to life.
- * @param {Turn} turn @param {HTMLElement} root
- * @returns {() => void} to call when the turn has ended
- */
+/** @param {Turn} turn @param {HTMLElement} root @returns what to call when the turn has ended */
 export function showFeedback(turn, root) {
 	const feedback = feedbackOf(turn.id);
-	const thumbs = root.querySelectorAll(".thumbs button");
+	const thumbs = find(".thumbs", root).querySelectorAll("button");
 	const status = find(".feedback-state", root);
 	const panel = find(".feedback-panel", root);
-	const form = find("form", panel, HTMLFormElement);
-	const field = find("textarea", panel, HTMLTextAreaElement);
-	const save = find(".button", panel, HTMLButtonElement);
+	const form = find(".comment-form", panel);
+	const field = find("textarea", panel);
+	const save = find(".comment-form .button", panel);
 	let touched = false;
 	let saved = "";
 
@@ -40,8 +33,7 @@ export function showFeedback(turn, root) {
 
 	function show() {
 		const { value, comment, state, reason } = feedback.shown;
-		for (const [index, thumb] of thumbs.entries())
-			thumb.ariaPressed = String(value === (index === 0));
+		for (const thumb of thumbs) thumb.ariaPressed = String(thumb.value === String(value));
 		status.dataset.state = state;
 		status.textContent = WORDS[state] + ((state === "refused" && reason) || "");
 		panel.hidden = value === null || !(touched || comment);
@@ -51,33 +43,34 @@ export function showFeedback(turn, root) {
 		check();
 	}
 
-	for (const [index, thumb] of thumbs.entries())
-		thumb.addEventListener("click", () => {
+	for (const thumb of thumbs)
+		thumb.onclick = () => {
 			const { value, comment } = feedback.shown;
 			touched = true;
-			if (value === (index === 0)) feedback.want({ value: null, comment: "" });
-			else feedback.want({ value: index === 0, comment });
-		});
-	form.addEventListener("input", check);
-	form.addEventListener("keydown", ({ key, ctrlKey, metaKey }) => {
+			const chosen = thumb.value === "true";
+			if (value === chosen) feedback.want({ value: null, comment: "" });
+			else feedback.want({ value: chosen, comment });
+		};
+	form.oninput = check;
+	form.onkeydown = ({ key, ctrlKey, metaKey }) => {
 		if (key === "Enter" && (ctrlKey || metaKey)) form.requestSubmit(save);
-	});
-	form.addEventListener("submit", (event) => {
+	};
+	form.onsubmit = (event) => {
 		event.preventDefault();
 		feedback.want({ value: feedback.shown.value, comment: field.value.trim() });
-	});
-	feedback.addEventListener("change", () => {
+	};
+	feedback.changed = () => {
 		show();
 		if (feedback.shown.state !== "sending") say(status.textContent);
-	});
+	};
 	show();
 
 	return () => {
 		const { trace_id, feedback: records = [] } = turn.outcome ?? {};
 		for (const thumb of thumbs) {
-			thumb.toggleAttribute("disabled", !trace_id);
+			thumb.disabled = !trace_id;
 			thumb.setAttribute("aria-describedby", trace_id ? "" : "never");
-			thumb.setAttribute("title", (trace_id ? thumb.ariaLabel : find("#never").textContent) ?? "");
+			thumb.title = (trace_id ? thumb.ariaLabel : find("#never").textContent) ?? "";
 		}
 		if (trace_id) feedback.start(records);
 	};

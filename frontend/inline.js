@@ -2,24 +2,19 @@
 import { element } from "./element.js";
 
 const SPECIAL =
-	/\\([!-/:-@[-`{-~])|(`+)|(\*\*?|~~|(?<![\p{L}\p{N}_])__?)(?=\S)|\[([^\]\n]{1,500})\]\((?:<?(https?:[^)\s>]{1,2000}|mailto:[^)\s>]{1,300})>?(?: +"[^"\n]{0,300}")?\)|(?:h[^)\s]{0,2000})?$)|<(https?:[^<>\s]{1,2000})>| {2,}\n/gu;
+	/\\([!-/:-@[-`{-~])|(`+)|(\*\*?|~~|(?<![\p{L}\p{N}_])__?)(?=\S)|\[([^\]\n]{1,500})\]\((?:<?(https?:[^)\s>]{1,2000}|mailto:[^)\s>]{1,300})>?\)|(?:h[^)\s]{0,2000})?$)| {2,}\n/gu;
 /** @type {Record<string, "em" | "strong" | "s">} */
 const TAGS = { "*": "em", _: "em", "**": "strong", __: "strong", "~~": "s" };
 const DEEPEST = 6;
 
-/**
- * @template {HTMLElement} T
- * @param {T} parent
- * @param {string} text
- * @param {boolean} [open] more may follow: an unclosed `**` or backtick already counts
- */
+/** @type {Inline} */
 export function inline(parent, text, open = false, depth = 0) {
 	const special = new RegExp(SPECIAL);
 	/** Signs without a closing one further on; to look again would cost quadratic time. */
 	const hopeless = new Set();
 	let at = 0;
 	for (let found = special.exec(text); found; found = special.exec(text)) {
-		const [, escaped, ticks, mark, label, url, address] = found;
+		const [, escaped, ticks, mark, label, url] = found;
 		const sign = ticks ?? mark;
 		const start = special.lastIndex;
 		let end = start;
@@ -27,8 +22,6 @@ export function inline(parent, text, open = false, depth = 0) {
 		let node = escaped ?? "";
 		if (label) {
 			node = inline(link(url), label, false, DEEPEST);
-		} else if (address) {
-			node = link(address, address);
 		} else if (sign) {
 			const close = depth < DEEPEST && !hopeless.has(sign) ? closing(text, sign, start) : -1;
 			if (close < 0) hopeless.add(sign);
@@ -50,22 +43,19 @@ export function inline(parent, text, open = false, depth = 0) {
 	return parent;
 }
 
-/** As the server writes it. @param {string | undefined} href one still streaming in has none */
-function link(href, text = "") {
-	const node = element("a", text);
+/** As the server writes it; one still streaming in has no address. */
+function link(href = "") {
 	const attributes = { href, target: "_blank", rel: "noopener noreferrer nofollow" };
-	return href ? Object.assign(node, attributes) : node;
+	return Object.assign(element("a"), href && attributes);
 }
 
-/** @param {string} text @param {string} sign @param {number} from */
+/** @type {Closing} */
 function closing(text, sign, from) {
 	const char = `\\${sign[0]}`;
 	const before = sign.length > 1 ? "\\s\\\\" : `\\s\\\\${char}`;
 	const after = char === "\\_" ? "\\w" : char;
-	const pattern = new RegExp(
-		`(?<![${char === "\\`" ? char : before}])${char}{${sign.length}}(?![${after}])`,
-		"g",
-	);
+	const not = char === "\\`" ? char : before;
+	const pattern = new RegExp(`(?<![${not}])${char}{${sign.length}}(?![${after}])`, "g");
 	pattern.lastIndex = from + 1;
 	return pattern.exec(text)?.index ?? -1;
 }

@@ -18,10 +18,10 @@ document.addEventListener("keydown", (event) => {
 	if (!document.querySelector("dialog[open], :popover-open") && chat.stop()) event.preventDefault();
 });
 
-// The sidebar is a drawer on narrow screens.
+// A drawer on narrow screens.
 const sidebar = find("#sidebar");
-sidebar.addEventListener("toggle", (event) => {
-	find("#menu").ariaExpanded = String(/** @type {ToggleEvent} */ (event).newState === "open");
-});
+sidebar.ontoggle = () => {
+	find("#menu").ariaExpanded = String(sidebar.matches(":popover-open"));
+};
 window.addEventListener("popstate", () => sidebar.hidePopover());
 matchMedia("(max-width: 50rem)").addEventListener("change", () => sidebar.hidePopover());

@@ -1,26 +1,25 @@
-/**
- * Markdown to DOM nodes, text as text only, in the shape of the server's rendering, for an answer
- * still streaming in. Knows what answers use; rarer Markdown is put right when that arrives.
- */
+/** Markdown still streaming in as DOM nodes, shaped like the server's rendering, which follows. */
 import { copyOf, element, find } from "./element.js";
 import { inline } from "./inline.js";
 
 const FENCE = /^ *(`{3,}|~{3,})([^`]*)$/;
 const HEADING = /^ {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#*)?[ \t]*$/;
-const RULE = /^ {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$/;
+const RULE = /^ {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$/;
 const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^ {0,3}(?:[-*+]|(\d{1,9})[.)])(?: +|$)/;
-const DELIMITERS = /^[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
-/** Begins a block even where a paragraph could go on. */
+const DELIMITERS = /^(?=.*-)[ \t|:-]+$/;
+/** Begins a block, whatever is before. */
 const START =
 	/^ {0,3}(?:#{1,6}[ \t]|`{3}|~{3}|>|(?:[-*+]|1[.)]) +\S|(?:([-*_])[ \t]*)(?:\1[ \t]*){2,}$)/;
 const DEEPEST = 8;
 
-/** @param {string} fence @param {string | undefined} line */
-const closes = (fence, line = "") =>
+/** A paragraph's next line, or a table's. */
+const goesOn = (/** @type {string} */ line) => line.trim() && !START.test(line);
+
+const closes = (fence = "", line = "") =>
 	line.trim().startsWith(fence) && !line.trim().replaceAll(fence.charAt(0), "");
 
-/** The lines where blocks begin that no later text can join to what is before. */
+/** Where blocks begin that no later text can join to what is before. */
 export function* blockStarts(/** @type {string[]} */ lines) {
 	let fence = "";
 	let first = 0;
@@ -46,7 +45,7 @@ export function build(lines, next, before, depth = 0) {
 	let at = 0;
 	let end = 0;
 	const open = next === undefined;
-	const take = (/** @type {(line: string, previous: string) => unknown} */ belongs) => {
+	const take = (/** @type {Belongs} */ belongs) => {
 		while (end < lines.length && belongs(lines[end] ?? "", lines[end - 1] ?? "")) end++;
 		return lines.slice(at, end);
 	};
@@ -69,7 +68,7 @@ export function build(lines, next, before, depth = 0) {
 		} else if (RULE.test(line)) {
 			nodes.push(element("hr"));
 		} else if (depth < DEEPEST && QUOTE.test(line)) {
-			const quoted = take((each) => QUOTE.test(each) || (each.trim() && !START.test(each)));
+			const quoted = take((each) => QUOTE.test(each) || goesOn(each));
 			const inner = quoted.map((each) => each.replace(QUOTE, ""));
 			nodes.push(element("blockquote", ...build(inner, lines[end] ?? next, undefined, depth + 1)));
 		} else if (depth < DEEPEST && item) {
@@ -77,15 +76,15 @@ export function build(lines, next, before, depth = 0) {
 			const tag = number ? "ol" : "ul";
 			const inner = take((each, previous) => {
 				if (!each.trim() || each.search(/\S/) >= indent) return true;
-				return previous.trim() && !START.test(each) && !ITEM.test(each);
+				return previous.trim() && goesOn(each) && !ITEM.test(each);
 			}).map((each, index) => each.slice(index ? Math.min(indent, each.search(/\S|$/)) : indent));
 			const last = nodes.at(-1) ?? before;
-			const goesOn = last?.localName === tag;
-			const list = (goesOn && nodes.at(-1)) || element(tag);
-			if (!goesOn && Number(number ?? 1) !== 1) list.setAttribute("start", `${Number(number)}`);
+			const sameList = last?.localName === tag;
+			const list = (sameList && nodes.at(-1)) || element(tag);
+			if (!sameList && Number(number ?? 1) !== 1) list.setAttribute("start", `${Number(number)}`);
 			if (list !== nodes.at(-1)) nodes.push(list);
 			const loose =
-				(goesOn && last?.lastElementChild?.firstElementChild?.localName === "p") ||
+				(sameList && last?.lastElementChild?.firstElementChild?.localName === "p") ||
 				/\n\s*\n\s*\S/.test(inner.join("\n")) ||
 				(!inner.at(-1)?.trim() && ITEM.test(lines[end] ?? next ?? ""));
 			const content = build(inner, lines[end] ?? next, undefined, depth + 1);
@@ -94,11 +93,10 @@ export function build(lines, next, before, depth = 0) {
 			);
 			list.append(element("li", ...shown));
 		} else if (line.includes("|") && DELIMITERS.test(lines[at + 1] ?? "")) {
-			nodes.push(
-				table(take((each) => each.trim() && (each === lines[at + 1] || !START.test(each)))),
-			);
+			end++;
+			nodes.push(table(take(goesOn)));
 		} else {
-			const text = take((each) => each.trim() && !START.test(each)).map((each) => each.trimStart());
+			const text = take(goesOn).map((each) => each.trimStart());
 			nodes.push(inline(element("p"), text.join("\n").trimEnd(), open && end === lines.length));
 		}
 	}
@@ -113,15 +111,13 @@ function table(/** @type {string[]} */ [head = "", , ...rows]) {
 			.split(/(?<!\\)\|/)
 			.map((cell) => cell.trim().replaceAll("\\|", "|"));
 	const columns = cells(head);
-	const row = (/** @type {"th" | "td"} */ tag, /** @type {string[]} */ found) =>
+	/** @param {"th" | "td"} tag @param {string[]} found */
+	const row = (tag, found) =>
 		element("tr", ...columns.map((_, index) => inline(element(tag), found[index] ?? "")));
 	const body = element("tbody", ...rows.map((line) => row("td", cells(line))));
-	const shown = element("table", element("thead", row("th", columns)));
-	if (rows.length) shown.append(body);
-	return shown;
+	return element("table", element("thead", row("th", columns)), ...(rows.length ? [body] : []));
 }
 
-/** A frame with language and Copy button. */
 export function codeBlock(/** @type {Node} */ pre) {
 	const figure = copyOf("code-block");
 	figure.append(pre);

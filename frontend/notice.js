@@ -4,7 +4,6 @@ import { element, find } from "./element.js";
 const SHOWN_MS = 8000;
 let timer = 0;
 
-/** Where only screen readers hear it. */
 export function say(/** @type {string} */ sentence) {
 	if (sentence) find("#announcements").replaceChildren(element("p", sentence));
 }
@@ -16,17 +15,18 @@ export function show(/** @type {string} */ sentence) {
 	notice.textContent = sentence;
 	notice.hidden = false;
 	clearTimeout(timer);
-	timer = setTimeout(() => notice.toggleAttribute("hidden", true), SHOWN_MS);
+	timer = setTimeout(() => (notice.hidden = true), SHOWN_MS);
 }
 
 /** @param {HTMLElement} button shows "Copied" for a moment @param {string} text */
 export async function copy(button, text) {
-	// Plain-HTTP origins have no clipboard.
-	const copied = await (navigator.clipboard?.writeText(text) ?? Promise.reject()).then(
-		() => true,
-		() => false,
-	);
-	button.dataset.copied = String(copied);
-	say(copied ? "Copied." : "Could not copy.");
+	let words = "Copied";
+	try {
+		await navigator.clipboard.writeText(text);
+	} catch {
+		words = "Could not copy"; // as on plain-HTTP origins, which have no clipboard
+	}
+	button.dataset.copied = words;
+	say(`${words}.`);
 	setTimeout(() => delete button.dataset.copied, 1600);
 }

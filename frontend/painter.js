@@ -9,7 +9,6 @@ const jobs = new Set();
 let frame = 0;
 let timer = 0;
 
-/** Call the job in the coming refreshes until it returns true. */
 export function paint(/** @type {Job} */ job) {
 	jobs.add(job);
 	frame ||= requestAnimationFrame(run);

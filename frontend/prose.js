@@ -1,27 +1,23 @@
 /**
- * The text of one answer: Markdown shown while it streams in, block by block, then the server's
- * sanitised rendering in its place. The one place where markup from the server enters the page.
+ * The text of one answer: Markdown while it streams in, then the server's sanitised rendering.
+ * The one place where markup from the server enters the page.
  */
 import { blockStarts, build, codeBlock } from "./markdown.js";
 
-/** At most this much new text per refresh: more would take too long to lay out. */
+/** More new text per refresh would take too long to lay out. */
 const CHARACTERS_A_FRAME = 4000;
-/** A block that takes long to build is built more rarely: its cost times this is left free. */
+/** The cost of building times this is left free. */
 const REST = 4;
-/** A last line that has only just begun and may turn out to be a mark rather than text. */
+/** A last line that may yet turn out to be a mark. */
 const UNDECIDED = /(?:^|\n)[ \t]*(?:#{1,6}|[-*+=_]+|\d{1,3}[.)]?|>|`+|~+|\|[^\n]*)?[ \t]*$/;
 const KEPT = ["class", "href", "target", "rel", "start"];
-/** Line breaks between blocks mean nothing, and the streamed blocks have none. */
+/** Line breaks that mean nothing; streamed blocks have none. */
 const BETWEEN_BLOCKS = /\n(?=<\/?(?:[uo]l|li|blockquote|t\w+|p|h\w|pre)\b|$)/g;
 
-/**
- * @param {HTMLElement} root
- * @returns {(text: string, html: string | null | undefined, deadline: number) => boolean} shows more:
- *   `text` only ever grows, until there is `html`; true when everything is shown
- */
+/** @param {HTMLElement} root @returns {Render} */
 export function proseIn(root) {
 	let shown = 0;
-	// What is finished: characters, blocks, and entries of the last block (a list may go on).
+	// Finished characters, blocks, and entries of the last block (a list may go on).
 	let stable = 0;
 	let blocks = 0;
 	let entries = 0;
@@ -79,19 +75,16 @@ export function proseIn(root) {
 /** Sanitised again where the browser can, else parsed inertly. */
 function parse(/** @type {string} */ html) {
 	const clean = html.replace(BETWEEN_BLOCKS, "");
-	/** @type {HTMLElement & {setHTML?: (html: string, options: object) => void}} */
+	/** @type {HTMLElement} */
 	let holder = document.createElement("div");
 	if (holder.setHTML) holder.setHTML(clean, { sanitizer: { attributes: KEPT } });
 	else holder = new DOMParser().parseFromString(clean, "text/html").body;
-	for (const pre of holder.querySelectorAll("pre")) {
-		pre.replaceWith(codeBlock(pre.cloneNode(true)));
-	}
+	for (const pre of holder.querySelectorAll("pre")) pre.replaceWith(codeBlock(pre.cloneNode(true)));
 	return [...holder.childNodes];
 }
 
 /**
- * Give `parent` these children, from one on. What stays the same is not touched, so that it
- * neither flickers nor loses a selection.
+ * Children from one on; equal ones stay, so that nothing flickers or loses a selection.
  * @param {Node} parent @param {Node[]} wanted
  */
 function sync(parent, wanted, from = 0) {

@@ -1,10 +1,7 @@
-/**
- * The address bar: `/` is a new conversation, `/c/<id>` an old one. Links to either stay on the
- * page; every change is a "popstate" of the window.
- */
+/** The address bar: `/` is a new conversation, `/c/<id>` an old one; changes are a "popstate". */
 
-/** The conversation's id, null for a new one. */
-export const openId = () => /^\/c\/([^/]+)$/.exec(location.pathname)?.[1] ?? null;
+/** The conversation's id, none for a new one. */
+export const openId = () => /^\/c\/([^/]+)$/.exec(location.pathname)?.[1];
 
 export function go(/** @type {string} */ path) {
 	if (path !== location.pathname) history.pushState(null, "", path);

@@ -1,7 +1,4 @@
-/**
- * Keeps the newest text in view while the reader is at the end, and never moves a reader who is
- * not; offers a way back instead.
- */
+/** Keeps the newest text in view, but never moves a reader who is not at the end. */
 import { find } from "./element.js";
 
 const NEAR_PX = 60;
@@ -10,10 +7,10 @@ const jump = find("#jump");
 let pinned = true;
 
 scroller.addEventListener("scroll", look, { passive: true });
-jump.addEventListener("click", () => {
+jump.onclick = () => {
 	toEnd();
 	scroller.focus({ preventScroll: true });
-});
+};
 const sizes = new ResizeObserver(() => (pinned ? toEnd() : look()));
 sizes.observe(find(".column"));
 sizes.observe(scroller);

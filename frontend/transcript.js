@@ -1,35 +1,23 @@
-/** The open conversation on the page: its exchanges, or the welcome when there are none. */
+/** The open conversation on the page: its exchanges, or the welcome. */
 import { answerView } from "./answer_view.js";
 import { copyOf, find } from "./element.js";
 import { toEnd } from "./scroll.js";
 
 const log = find("#transcript");
-/** @type {Map<Turn[], (index: number) => void>} how to show a version of each exchange */
+/** @type {Map<Turn[], (index: number) => void>} shows a version of the exchange */
 const shown = new Map();
-let listening = new AbortController();
 
-/**
- * @param {Conversation} conversation
- * @param {string} problem said in the place of its exchanges
- * @param {(turn: Turn) => void} again
- */
+/** @param {Conversation} conversation @param {string} problem @param {OnTurn} again */
 export function show(conversation, problem, again) {
-	listening.abort();
-	listening = new AbortController();
 	shown.clear();
 	log.replaceChildren();
-	const add = (/** @type {Turn[]} */ exchange) => {
+	conversation.added = (exchange) => {
 		const version = shown.get(exchange);
 		if (version) return version(exchange.length - 1);
 		shown.set(exchange, exchangeView(exchange, again));
 		tell("");
 	};
-	for (const exchange of conversation.exchanges) add(exchange);
-	conversation.addEventListener(
-		"exchange",
-		(event) => add(/** @type {CustomEvent<Turn[]>} */ (event).detail),
-		{ signal: listening.signal },
-	);
+	for (const exchange of conversation.exchanges) conversation.added(exchange);
 	tell(problem);
 }
 
@@ -40,15 +28,13 @@ function tell(/** @type {string} */ problem) {
 	toEnd();
 }
 
-/**
- * A question and one version of its answer, with a switch when there are more.
- * @param {Turn[]} versions @param {(turn: Turn) => void} again
- */
+/** @param {Turn[]} versions @param {OnTurn} again */
 function exchangeView(versions, again) {
 	const node = copyOf("exchange");
 	const choice = copyOf("version-switch");
-	const [earlier, later] = choice.querySelectorAll("button");
-	/** @type {Map<Turn, HTMLElement>} one per version met, so that each keeps its state */
+	const earlier = find("button", choice);
+	const later = find("button:last-child", choice);
+	/** @type {Map<Turn, HTMLElement>} kept, so that each keeps its state */
 	const answers = new Map();
 	let current = 0;
 	const version = (/** @type {number} */ index) => {
@@ -64,12 +50,12 @@ function exchangeView(versions, again) {
 		if (last === 0) return;
 		find(".actions", answer).append(choice);
 		find("span", choice).textContent = `${index + 1} of ${last + 1}`;
-		earlier?.toggleAttribute("disabled", index === 0);
-		later?.toggleAttribute("disabled", index === last);
-		if (focused) (index === 0 ? later : earlier)?.focus();
+		earlier.disabled = index === 0;
+		later.disabled = index === last;
+		if (focused) (index === 0 ? later : earlier).focus();
 	};
-	earlier?.addEventListener("click", () => version(current - 1));
-	later?.addEventListener("click", () => version(current + 1));
+	earlier.onclick = () => version(current - 1);
+	later.onclick = () => version(current + 1);
 	find(".question", node).textContent = versions[0]?.question ?? "";
 	log.append(node);
 	version(versions.length - 1);

@@ -7,14 +7,13 @@ const newId = () => `c-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
 export class Turn extends EventTarget {
 	seq = -1;
 	text = "";
-	/** The server holds this turn: it is then resumed, never asked again. */
+	/** To the server: it is then resumed, never asked again. */
 	known = false;
-	/** The reader asked to stop. */
 	stopping = false;
 	askedAt = Date.now();
 	/** @type {Outcome | null} */ outcome = null;
 
-	/** @param {string} question @param {string | null} conversationId @param {string | null} replaces */
+	/** @param {string} question @param {string} [conversationId] @param {string} [replaces] */
 	constructor(question, conversationId, replaces, id = newId()) {
 		super();
 		this.question = question;
@@ -27,7 +26,7 @@ export class Turn extends EventTarget {
 		return !this.outcome;
 	}
 
-	/** Take the next frame; false when one before it is missing: resume from `seq`. */
+	/** False when a frame before it is missing: resume from `seq`. */
 	accept(/** @type {Frame} */ frame) {
 		const { type, seq = this.seq } = frame;
 		if (!this.running || seq <= this.seq) return true;
@@ -54,7 +53,6 @@ export class Turn extends EventTarget {
 		this.#tell("text");
 	}
 
-	/** Take the ending from the server's record. */
 	settle(/** @type {TurnRecord} */ record) {
 		this.known = true;
 		this.askedAt = Date.parse(record.created_at) || this.askedAt;

@@ -66,7 +66,73 @@ type ShownVerdict = Verdict & { state: FeedbackState; reason?: string };
 /** Draws until the deadline (as of performance.now()); true when nothing is left to draw. */
 type Job = (deadline: number) => boolean;
 type Turn = import("./turn.js").Turn;
-type ApiError = import("./api.js").ApiError;
+/** `status` is 0 when there was no answer; `passing`: the same request may succeed later. */
+type ApiError = Error & { status: number; retryAfterMs: number; passing: boolean };
 
 type Conversation = import("./conversation.js").Conversation;
 
+type OnTurn = (turn: Turn) => void;
+type Api = {
+  conversations(): Promise<{ conversations: ConversationSummary[] }>;
+  conversation(id: string): Promise<ConversationRecord>;
+  rename(id: string, title: string): Promise<ConversationSummary>;
+  remove(id: string): Promise<{ kept_in_mlflow: number }>;
+  feedback(method: string, query: string, body?: object): Promise<FeedbackAnswer>;
+};
+/** What the reader thinks of one turn. */
+type Feedback = {
+  shown: ShownVerdict;
+  /** Called when `shown` is another: by the newest view of the turn. */
+  changed(): void;
+  /** Take the server's record, then carry on with what it has not confirmed yet. */
+  start(records: FeedbackRecord[]): void;
+  want(verdict: Verdict): void;
+};
+
+/** Elements that index.html promises and that are more than an HTMLElement. */
+interface Promised {
+  "#composer": HTMLFormElement;
+  "#question": HTMLTextAreaElement;
+  "#send": HTMLButtonElement;
+  "#confirm": HTMLDialogElement;
+  ".comment-form": HTMLFormElement;
+  ".comment-form .button": HTMLButtonElement;
+  textarea: HTMLTextAreaElement;
+  a: HTMLAnchorElement;
+  button: HTMLButtonElement;
+  "button:last-child": HTMLButtonElement;
+}
+/** An element that the page promises: it is an error when it is not there. */
+type Find = <S extends string>(
+  selector: S,
+  root?: ParentNode,
+) => S extends keyof Promised
+  ? Promised[S]
+  : S extends `template#${string}`
+    ? HTMLTemplateElement
+    : HTMLElement;
+type Make = <K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  ...children: (Node | string)[]
+) => HTMLElementTagNameMap[K];
+/** Shows more: `text` only ever grows, until there is `html`; true when everything is shown. */
+type Render = (text: string, html: string | null | undefined, deadline: number) => boolean;
+/** Appends the text to the parent. `open`: more may follow, an unclosed `**` or backtick counts. */
+type Inline = <T extends HTMLElement>(
+  parent: T,
+  text: string,
+  open?: boolean,
+  depth?: number,
+) => T;
+/** Not in every browser yet, nor in TypeScript's DOM. */
+interface Element {
+  setHTML?(html: string, options: object): void;
+}
+/** How the lines of a block are told, `previous` being the line before. */
+type Belongs = (line: string, previous: string) => unknown;
+
+/** Rename or delete, from a row of the list. */
+type RowAction = (id: string, title: string, row: HTMLElement) => void;
+type Call = (method: string, path: string, body?: object) => Promise<any>;
+/** Where the sign closes what began at `from`; -1 where it does not. */
+type Closing = (text: string, sign: string, from: number) => number;
