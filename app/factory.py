@@ -16,7 +16,7 @@ from app.turn_log import MemoryTurnLog
 from app.turns.ending import TurnEnder
 from app.turns.engine import TurnEngine, TurnRules
 from app.turns.watch import TurnWatch
-from app.web import chat, conversations, errors, feedback, health, identity, pages, socket
+from app.web import chat, conversations, errors, feedback, health, identity, operator, pages, socket
 from app.web.feedback_bodies import LONGEST_CORRECTION
 from app.web.limits import RateLimiter
 from app.web.open_sockets import OpenSockets
@@ -43,8 +43,10 @@ def build_app(settings: Settings | None = None, model: Model | None = None) -> F
     socket.init_app(app, settings.chat_max_message_chars)
     pages.init_app(app, settings)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(operator.area(settings))
     app.add_url_rule("/openapi.json", "openapi", lambda: app.api_doc)
     app.cli.add_command(cli.outbox)
+    app.cli.add_command(cli.operator)
     for blueprint in (
         chat.blueprint,
         feedback.make_blueprint(settings),

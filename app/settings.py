@@ -18,7 +18,7 @@ from app.errors import SettingsError
 
 EMBEDDED_MODEL = "SmolLM2-135M-Instruct"
 
-_SECRETS = {"SECRET_KEY", "DATABASE_URL", "OPENAI_API_KEY"}
+_SECRETS = {"SECRET_KEY", "DATABASE_URL", "OPENAI_API_KEY", "OPERATOR_PASSWORD_HASH"}
 
 WordList = Annotated[tuple[str, ...], NoDecode]
 
@@ -104,6 +104,11 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9-]+$",
         description="Header with the user's name, set by a trusted proxy (`X-Forwarded-Email`).",
     )
+    operator_password_hash: str | None = Field(
+        None,
+        description="From `flask --app app operator password`. Unset: the operator's pages are "
+        "open to this machine only, and in production to nobody.",
+    )
     feedback_dimensions: WordList = Field(
         ("accuracy", "helpfulness", "relevance"),
         description="What people may rate from 1 to 5 stars, comma-separated.",
@@ -136,6 +141,23 @@ class Settings(BaseSettings):
         for word in value:
             if not re.fullmatch(r"[a-z][a-z0-9_]{0,49}", word) or word in reserved:
                 raise ValueError("expected lower-case words such as accuracy,helpfulness")
+        return value
+
+    @field_validator("operator_password_hash")
+    @classmethod
+    def _check_hash(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        # Imported when needed: it is slow, and the launcher has nothing else from it.
+        from werkzeug.security import check_password_hash
+
+        try:
+            check_password_hash(value, "")
+            well_formed = re.fullmatch(r"[^$]+\$[^$]+\$[0-9a-f]{32,}", value)
+        except (ValueError, OverflowError, MemoryError):
+            well_formed = None
+        if not well_formed:
+            raise ValueError("expected what `flask --app app operator password` prints")
         return value
 
     @field_validator("feedback_reasons")

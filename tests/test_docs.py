@@ -206,6 +206,9 @@ def test_an_operators_command_runs(arguments: str, tmp_path: Path) -> None:
         cwd=ROOT,
         check=True,
         timeout=60,
+        # For those that ask something; in a session without a terminal they ask here.
+        input=b"a long answer\n" * 2,
+        start_new_session=True,
     )
 
 

@@ -87,6 +87,10 @@ def test_an_empty_variable_counts_as_unset(folder: Path, monkeypatch: pytest.Mon
         ("chat_turn_timeout_s", "inf"),
         ("chat_history_turns", "-1"),
         ("identity_header", "X Forwarded"),
+        ("operator_password_hash", "hunter2"),
+        ("operator_password_hash", "scrypt:3:8:1$salt$" + "0" * 128),
+        ("operator_password_hash", "crc32$salt$" + "0" * 64),
+        ("operator_password_hash", "pbkdf2:sha256:1000$salt$no-digest"),
         ("rate_limit_messages", "30"),
         ("rate_limit_messages", "0/minute"),
         ("rate_limit_messages", "30/fortnight"),
@@ -97,7 +101,7 @@ def test_a_wrong_value_is_one_clear_line(name: str, value: str) -> None:
     message = refusal(**{name: value})
     assert "\n" not in message
     assert message.startswith(f"{name.upper()}: ")
-    if name not in {"secret_key", "database_url"}:
+    if name not in {"secret_key", "database_url", "operator_password_hash"}:
         assert f"got {value!r}" in message
 
 
@@ -112,6 +116,7 @@ def test_several_wrong_values_are_several_lines() -> None:
 
 def test_a_wrong_secret_is_not_shown() -> None:
     assert "hunter2" not in refusal(secret_key="hunter2")
+    assert "hunter2" not in refusal(operator_password_hash="hunter2")
     assert "hunter2" not in refusal(database_url="mysql://root:hunter2@db")
 
 

@@ -14,6 +14,7 @@ from flask.sessions import SecureCookieSessionInterface
 
 from app.errors import BadRequest, Forbidden, ThumbprintError, Unauthenticated
 from app.settings import Settings
+from app.web import operator
 
 _CHANGES = {"POST", "PUT", "PATCH", "DELETE"}
 # What machines ask for, and what is the same for everyone.
@@ -56,6 +57,8 @@ def init_app(app: Flask, settings: Settings) -> None:
             _check_origin(settings)
         if request.method in _CHANGES and request.content_length:
             _check_content_type()
+        if operator.asks_for_area():
+            return  # It has a guard of its own, and no use for a cookie.
         if settings.identity_header:
             g.user_id = _named_by_proxy(settings.identity_header)
         else:

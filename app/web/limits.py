@@ -29,8 +29,36 @@ class RateLimiter:
 
     def _count(self, limit: RateLimitItem, what: str, user_id: str) -> None:
         if not self._windows.hit(limit, what, user_id):
-            reset_at = self._windows.get_window_stats(limit, what, user_id).reset_time
-            wait_s = max(1, math.ceil(reset_at - time.time()))
-            raise TooManyRequests(
-                f"That was too fast: at most {limit}. Try again in {wait_s} s.", wait_s
-            )
+            raise _too_fast(self._windows, limit, what, user_id)
+
+
+class GuessLimiter:
+    """Counts guesses at the operator's password, by address and in all, in a moving window."""
+
+    def __init__(self) -> None:
+        self._windows = MovingWindowRateLimiter(MemoryStorage())
+
+    def check(self, address: str) -> None:
+        """Raise `TooManyRequests` when this address, or all together, have guessed enough."""
+        for limit, who in _guess_limits(address):
+            if not self._windows.test(limit, who):
+                raise _too_fast(self._windows, limit, who)
+
+    def count(self, address: str) -> None:
+        """Count one guess. Raises `TooManyRequests`."""
+        for limit, who in _guess_limits(address):
+            if not self._windows.hit(limit, who):
+                raise _too_fast(self._windows, limit, who)
+
+
+def _guess_limits(address: str) -> tuple[tuple[RateLimitItem, str], ...]:
+    # The second bounds those who vary their address, which a careless proxy lets them.
+    return (parse("10/minute"), f"from {address}"), (parse("60/minute"), "from anywhere")
+
+
+def _too_fast(
+    windows: MovingWindowRateLimiter, limit: RateLimitItem, *counted: str
+) -> TooManyRequests:
+    reset_at = windows.get_window_stats(limit, *counted).reset_time
+    wait_s = max(1, math.ceil(reset_at - time.time()))
+    return TooManyRequests(f"That was too fast: at most {limit}. Try again in {wait_s} s.", wait_s)
