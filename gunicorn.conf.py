@@ -7,7 +7,7 @@ from gevent import monkey
 monkey.patch_all()
 
 from app.errors import SettingsError  # noqa: E402
-from app.observability import configure_logging  # noqa: E402  (after the patching)
+from app.observability import LOGGING  # noqa: E402  (after the patching)
 from app.settings import load_settings  # noqa: E402
 
 try:
@@ -33,10 +33,6 @@ keepalive = 75
 # The heartbeat of a gevent worker runs in its hub: silence means that something blocks it.
 timeout = 60
 accesslog = None
+logconfig_dict = LOGGING
 # A second way in that nothing here uses.
 control_socket_disable = True
-
-
-def post_fork(_server, _worker):  # type: ignore[no-untyped-def]
-    """Set up the log of each worker."""
-    configure_logging()

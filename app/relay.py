@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from app import outbox
 from app.clock import Clock, now_ms
 from app.errors import SettingsError, Unavailable
-from app.observability import configure_logging
+from app.observability import about, configure_logging
 from app.outbox import Parcel
 from app.settings import load_settings
 from app.store import feedback as feedback_store
@@ -63,11 +63,11 @@ class Relay:
             return self._give_back(parcel, error)
         except Unavailable:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (it is logged with the refusal)
             # A row nobody can deliver; tried for ever, it would hold up all the others.
-            log.exception("outbox row %s cannot be delivered", parcel.id)
-            reason = f"{type(error).__name__}: {error}"
-            return self._give_back(parcel, NotDelivered(reason, refused=True))
+            refusal = NotDelivered(f"{type(error).__name__}: {error}", refused=True)
+            refusal.__cause__ = error
+            return self._give_back(parcel, refusal)
         self._database.write(lambda c: self._complete(c, parcel))
         return 0.0
 
@@ -98,11 +98,15 @@ class Relay:
 
     def _give_back(self, parcel: Parcel, error: NotDelivered) -> float:
         now = self._clock()
-        if error.refused or (not error.unreachable and parcel.attempts >= MOST_ATTEMPTS):
-            log.error("MLflow refused outbox row %s: %s", parcel.id, error)
+        refused = error.refused or (not error.unreachable and parcel.attempts >= MOST_ATTEMPTS)
+        with about(**self._database.read(lambda c: _ids_of(c, parcel))):
+            if refused:
+                log.error("a delivery is a dead letter now", exc_info=error)
+            else:
+                log.warning("a delivery is postponed", extra={"reason": error})
+        if refused:
             self._database.write(lambda c: self._bury(c, parcel, str(error)))
             return 0.0
-        log.warning("outbox row %s is postponed: %s", parcel.id, error)
         self._database.write(lambda c: outbox.postpone(c, parcel, str(error), now))
         if not error.unreachable:
             return 0.0
@@ -115,6 +119,13 @@ class Relay:
         if parcel.kind == "feedback":
             payload = parcel.payload
             feedback_store.mark_refused(connection, payload["id"], payload["revision"], reason)
+
+
+def _ids_of(connection: Connection, parcel: Parcel) -> dict[str, str]:
+    """By what the log names a delivery: the IDs of its turn, unless that was deleted since."""
+    turn = turns.find_turn_by_trace(connection, parcel.trace_id)
+    known = turns.ids_of(turn) if turn else {"trace_id": parcel.trace_id}
+    return {"outbox_row": str(parcel.id), "kind": parcel.kind, **known}
 
 
 def main() -> None:

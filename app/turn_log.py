@@ -81,7 +81,7 @@ class MemoryTurnLog:
                 wake()
             except Exception:
                 # One reader's failure must not cost the others their frames.
-                log.exception("a reader of turn %s could not be woken", turn_id)
+                log.exception("a reader could not be woken", extra={"turn_id": turn_id})
 
     def read(self, turn_id: str, after_seq: int) -> tuple[Sequence[str], bool] | None:
         """Frames after `after_seq`; frame `n` of the list has `seq` n."""
@@ -213,4 +213,5 @@ class Flusher:
                 self._log.append(writer.turn_id, frames, ended=ended)
         except Exception:
             # One turn's failure must not stop the frames of all others.
-            log.exception("frames of turn %s could not be appended", writer.turn_id)
+            named = {"turn_id": writer.turn_id}
+            log.exception("frames of a turn could not be appended", extra=named)

@@ -105,6 +105,16 @@ def insert_turn(connection: Connection, turn: NewTurn) -> TurnRow:
     return row
 
 
+def ids_of(row: TurnRow) -> dict[str, str]:
+    """By what the log names a turn."""
+    return {
+        "turn_id": row.id,
+        "client_request_id": row.client_request_id,
+        "conversation_id": row.conversation_id,
+        "trace_id": row.trace_id,
+    }
+
+
 def find_turn(connection: Connection, user_id: str, client_request_id: str) -> TurnRow | None:
     """The user's turn with that client request ID."""
     query = select(turns).where(

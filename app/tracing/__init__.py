@@ -5,3 +5,8 @@ the tracking server: at once by the web process, or later from the outbox by the
 same trace ID. MLflow's own exporter is replaced because it swallows every failure (a warning in
 a log is all that is left of a trace) and costs one request a span.
 """
+
+import os
+
+# Else MLflow prints its log lines its own way when it is imported.
+os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")

@@ -4,8 +4,11 @@ The trace goes to MLflow at once when that is quick, and otherwise into the outb
 transaction that ends the turn. So whatever the last frame says is already true.
 """
 
+import contextvars
 import logging
 import threading
+from collections.abc import Callable
+from dataclasses import asdict
 
 import gevent.monkey
 import gevent.threadpool
@@ -22,7 +25,7 @@ from app.store.database import Database
 from app.store.turns import TurnEnd, TurnRow
 from app.tracing.spans import TurnTrace
 from app.tracing.tracking import NotDelivered, TrackingServer
-from app.turns.running import RunningTurn
+from app.turns.running import EndedTurn, RunningTurn
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +42,11 @@ class TurnEnder:
         tracking: TrackingServer,
         *,
         implicit_signals: bool = True,
+        observe: Callable[[EndedTurn], None] = lambda _: None,
         clock: Clock = now_ms,
     ) -> None:
+        """`observe` is told of each turn once its end is saved."""
+        self._observe = observe
         self._implicit_signals = implicit_signals
         self._database = database
         self._tracking = tracking
@@ -57,7 +63,7 @@ class TurnEnder:
         try:
             end = self._make_safe(turn, ending, error)
         except Exception:
-            log.exception("the ending of turn %s could not be saved", ref.turn_id)
+            log.exception("the ending of a turn could not be saved")
             turn.write_frame(
                 lambda seq: error_frame(
                     "not_saved",
@@ -72,6 +78,7 @@ class TurnEnder:
             turn.write_frame(
                 lambda seq: last_frame(end, ref.client_request_id, trace_id, seq), ends_turn=True
             )
+            self._note(turn.measure(ending))
 
     def end_abandoned(self, row: TurnRow, trace: TurnTrace) -> None:
         """End a turn whose process died, with the text it had saved; the relay writes its trace."""
@@ -96,6 +103,11 @@ class TurnEnder:
             error_retryable=True,
         )
         self._database.write(lambda c: self._save(c, end, row.trace_id, payload))
+        self._note(EndedTurn("interrupted"))
+
+    def _note(self, ended: EndedTurn) -> None:
+        log.info("a turn ended", extra=asdict(ended))
+        self._observe(ended)
 
     def _make_safe(self, turn: RunningTurn, ending: Ending, error: ModelError | None) -> TurnEnd:
         completion = turn.completion
@@ -146,12 +158,13 @@ class TurnEnder:
                 self._tracking.write_trace(payload)
                 stored.set()
             except NotDelivered as error:
-                log.warning("a trace goes to the outbox: %s", error)
+                log.warning("a trace goes to the outbox", extra={"reason": error})
             finally:
                 answered.set()
 
         # A write that outlasts the deadline may still succeed; the relay's changes nothing then.
-        threading.Thread(target=write, name="store-trace", daemon=True).start()
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(write,), name="store-trace", daemon=True).start()
         answered.wait(STORE_DEADLINE_S)
         return "stored" if stored.is_set() else "queued"
 

@@ -18,6 +18,7 @@ from app.clock import Clock, now_ms
 from app.errors import BadRequest, Conflict, ModelError, NotFound, Unavailable
 from app.feedback import Opinion, keep
 from app.llm.agent import Message, Model
+from app.observability import about
 from app.protocol import Ask, Ending, start_frame, token_frame
 from app.store import turns as store
 from app.store.database import Database
@@ -123,12 +124,13 @@ class TurnEngine:
             ref,
             trace,
             TurnWriter(self._flusher, ref.turn_id, client_request_id),
+            started_at=turn.now,
             deadline=self._monotonic() + self._rules.timeout_s,
             clock=self._clock,
         )
         self.running[ref.turn_id] = running
         running.write_frame(lambda _: start_frame(client_request_id, ref.conversation_id))
-        _spawn(lambda: self._run(running, messages))
+        _spawn(running, lambda: self._run(running, messages))
         return ref
 
     def find(self, user_id: str, client_request_id: str) -> TurnRow:
@@ -160,7 +162,7 @@ class TurnEngine:
     def end_early(self, turn: RunningTurn, ending: Ending, error: ModelError | None = None) -> None:
         """End a running turn from outside its thread; returns at once."""
         if turn.close():
-            _spawn(lambda: self._end(turn, ending, error))
+            _spawn(turn, lambda: self._end(turn, ending, error))
 
     def end_overdue(self) -> None:
         """End the running turns that have passed their deadline."""
@@ -236,11 +238,11 @@ class TurnEngine:
                     if not turn.add(piece):
                         break
         except ModelError as error:
-            log.warning("turn %s failed", turn.ref.turn_id, exc_info=True)
+            log.warning("a turn failed", exc_info=True)
             ending: Ending = "failed"
             failure: ModelError | None = error
         except Exception as error:
-            log.exception("turn %s failed", turn.ref.turn_id)
+            log.exception("a turn failed")
             ending = "failed"
             failure = ModelError("Something went wrong on our side.", code="internal")
             failure.__cause__ = error
@@ -256,5 +258,9 @@ class TurnEngine:
             self.running.pop(turn.ref.turn_id, None)
 
 
-def _spawn(work: Callable[[], None]) -> None:
-    threading.Thread(target=work, daemon=True).start()
+def _spawn(turn: RunningTurn, work: Callable[[], None]) -> None:
+    def run() -> None:
+        with about(**turn.ids()):
+            work()
+
+    threading.Thread(target=run, daemon=True).start()

@@ -1,10 +1,11 @@
 """One turn while it runs: it accepts text until it is closed, and is closed once."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from app.clock import Clock
 from app.llm.agent import Completion
+from app.protocol import Ending
 from app.tracing.spans import TurnTrace
 from app.turn_log import BuildFrame, TurnWriter
 
@@ -18,18 +19,41 @@ class TurnRef:
     conversation_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class EndedTurn:
+    """What an ended turn is measured by; None where there is nothing to measure.
+
+    Seconds from its message's arrival to the first piece of text and to the end, pieces the model
+    sent, and how many a second after the first.
+    """
+
+    ending: Ending
+    pieces: int = 0
+    first_piece_s: float | None = None
+    duration_s: float | None = None
+    pieces_per_s: float | None = None
+
+
 class RunningTurn:
     """The answer in the making, shared by the turn's thread and whoever may end it early."""
 
     def __init__(
-        self, ref: TurnRef, trace: TurnTrace, writer: TurnWriter, deadline: float, clock: Clock
+        self,
+        ref: TurnRef,
+        trace: TurnTrace,
+        writer: TurnWriter,
+        started_at: int,
+        deadline: float,
+        clock: Clock,
     ) -> None:
-        """`deadline` is when it is ended, in seconds of the monotonic clock."""
+        """`started_at` is when its message came, `deadline` when it is ended (monotonic clock)."""
         self.ref = ref
         self.trace = trace
         self.deadline = deadline
         self.completion: Completion | None = None
         self.first_token_at: int | None = None
+        self._started_at = started_at
+        self._last_piece_at = started_at
         self._writer = writer
         self._clock = clock
         self._pieces: list[str] = []
@@ -47,8 +71,9 @@ class RunningTurn:
         piece = piece.replace("\0", "")  # PostgreSQL cannot store it
         with self._lock:
             if self._open and piece:
+                self._last_piece_at = self._clock()
                 if not self._pieces:
-                    self.first_token_at = self._clock()
+                    self.first_token_at = self._last_piece_at
                 self._pieces.append(piece)
                 self._writer.write(piece)
             return self._open
@@ -63,6 +88,25 @@ class RunningTurn:
         """The text so far: exactly what readers are sent."""
         with self._lock:
             return "".join(self._pieces)
+
+    def ids(self) -> dict[str, str]:
+        """By what the log names it."""
+        return {**asdict(self.ref), "trace_id": self.trace.trace_id}
+
+    def measure(self, ending: Ending) -> EndedTurn:
+        """What it took, once it has ended."""
+        duration_s = (self._clock() - self._started_at) / 1000
+        pieces = len(self._pieces)
+        if self.first_token_at is None:
+            return EndedTurn(ending, pieces, None, duration_s)
+        streamed_s = (self._last_piece_at - self.first_token_at) / 1000
+        return EndedTurn(
+            ending,
+            pieces,
+            (self.first_token_at - self._started_at) / 1000,
+            duration_s,
+            (pieces - 1) / streamed_s if streamed_s > 0 else None,
+        )
 
     def write_frame(self, build: BuildFrame, *, ends_turn: bool = False) -> None:
         """Write a whole frame to the log."""

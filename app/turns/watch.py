@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from app.clock import Clock, now_ms
 from app.errors import Conflict, Unavailable
+from app.observability import about
 from app.store import turns as store
 from app.store.database import Database
 from app.store.turns import TurnRow
@@ -59,17 +60,21 @@ class TurnWatch:
         if running:
             self._database.write(lambda c: store.save_progress(c, running, self._clock()))
         for row in self._abandoned():
-            log.warning("turn %s was abandoned by its process", row.id)
-            try:
-                self._ender.end_abandoned(row, self._recorder.restart_turn(row.trace_id))
-            except Conflict:
-                log.info("another process has ended turn %s", row.id)
-            except Unavailable:
-                raise
-            except Exception:
-                # Once is enough: the same turn would fail the same way every second.
-                self._given_up.add(row.id)
-                log.exception("abandoned turn %s could not be ended", row.id)
+            with about(**store.ids_of(row)):
+                self._end(row)
+
+    def _end(self, row: TurnRow) -> None:
+        log.warning("a turn was abandoned by its process")
+        try:
+            self._ender.end_abandoned(row, self._recorder.restart_turn(row.trace_id))
+        except Conflict:
+            log.info("another process has ended this turn")
+        except Unavailable:
+            raise
+        except Exception:
+            # Once is enough: the same turn would fail the same way every second.
+            self._given_up.add(row.id)
+            log.exception("an abandoned turn could not be ended")
 
     def _abandoned(self) -> list[TurnRow]:
         now = self._monotonic()

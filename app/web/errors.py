@@ -5,7 +5,7 @@ What is safe to show is shown; everything else reaches the log and becomes `inte
 
 import logging
 
-from flask import Flask, Response, jsonify, make_response
+from flask import Flask, Response, jsonify, make_response, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
@@ -58,5 +58,7 @@ def _respond_to_http(error: HTTPException) -> Response:
 
 
 def _respond_to_surprise(error: Exception) -> Response:
-    log.error("a request failed", exc_info=error)
+    # The rule, not the address: people's IDs have no business in the log.
+    asked = {"method": request.method, "route": str(request.url_rule)}
+    log.error("a request failed", exc_info=error, extra=asked)
     return respond(ThumbprintError("Something went wrong on our side."))

@@ -94,7 +94,10 @@ class ChatSocket:
             except (ConnectionClosed, OSError):
                 raise
             except Exception:
-                log.exception("a frame of user %s failed", self._user_id)
+                ids = {"user_id": self._user_id}
+                if frame and frame.client_request_id:
+                    ids["client_request_id"] = frame.client_request_id
+                log.exception("a frame failed", extra=ids)
                 self._say(ThumbprintError("Something went wrong on our side."), frame)
 
     def idle(self) -> bool:

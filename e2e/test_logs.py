@@ -1,0 +1,60 @@
+"""The log of a running app: every line machine-readable, every line of a turn with its IDs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from e2e.visitor import Visitor
+from tests.log_lines import fields_of
+from tests.scripted_model import Answer, Fault
+from tests.servers import Stack
+from tests.waiting import eventually
+
+
+def test_a_failed_turns_lines_carry_its_ids_and_nothing_that_was_written(
+    stack_with: Callable[..., Stack],
+) -> None:
+    stack = stack_with()
+    stack.model.answer_when("violets", Answer(tokens=["Lavender", " blue", Fault.CUT]))
+    visitor = Visitor(stack.url)
+    with visitor.open_socket() as socket:
+        turn = socket.ask("What colour are violets?")
+    assert turn.last["type"] == "error"
+
+    def lines() -> list[dict[str, str]]:
+        return [fields_of(line) for line in stack.web.log().splitlines()]
+
+    ended = eventually(lambda: [line for line in lines() if line["message"] == "a turn ended"])
+    failed = [line for line in lines() if line["message"] == "a turn failed"]
+    assert [line["level"] for line in failed] == ["WARNING"]
+    assert failed[0]["error"].startswith("app.errors.ModelError: ")
+    assert (ended[0]["ending"], ended[0]["pieces"]) == ("failed", "2")
+    for line in failed + ended:
+        assert line["client_request_id"] == turn.client_request_id
+        assert line["conversation_id"] == turn.conversation_id
+        assert line["trace_id"] == turn.trace_id
+        assert line["turn_id"]
+    for written in ("violets", "Lavender"):
+        assert written not in stack.web.log()
+
+
+def test_what_waits_for_mlflow_is_logged_with_the_ids_of_its_turn(
+    stack_with: Callable[..., Stack],
+) -> None:
+    stack = stack_with(MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    with Visitor(stack.url).open_socket() as socket:
+        turn = socket.ask("Anyone there?")
+    assert turn.last["trace_state"] == "queued"
+
+    def postponed() -> list[dict[str, str]]:
+        lines = [fields_of(line) for line in stack.relay.log().splitlines()]
+        return [line for line in lines if line["message"] == "a delivery is postponed"]
+
+    line = eventually(postponed)[0]
+    assert (line["trace_id"], line["kind"]) == (turn.trace_id, "trace")
+    assert line["client_request_id"] == turn.client_request_id
+    assert line["conversation_id"] == turn.conversation_id
+    assert line["reason"]
+    queued = [fields_of(one) for one in stack.web.log().splitlines()]
+    outbox = [one for one in queued if one["message"] == "a trace goes to the outbox"]
+    assert [one["trace_id"] for one in outbox] == [turn.trace_id]
