@@ -4,13 +4,17 @@ from flask import Flask
 from flask_openapi.models.info import Info
 from flask_openapi.openapi import OpenAPI
 
-from app import cli
+from app.cli import COMMANDS
+from app.datasets import DatasetDesk
 from app.feedback import FeedbackDesk
 from app.llm import connect
 from app.llm.agent import Model
 from app.settings import Settings, load_settings
 from app.store.database import Database
+from app.tracing.datasets import EvaluationDatasets
+from app.tracing.links import Links
 from app.tracing.spans import Recorder
+from app.tracing.traced_turns import TracedTurns
 from app.tracing.tracking import TrackingServer
 from app.turn_log import MemoryTurnLog
 from app.turns.ending import TurnEnder
@@ -45,8 +49,8 @@ def build_app(settings: Settings | None = None, model: Model | None = None) -> F
     app.register_blueprint(health.blueprint)
     app.register_blueprint(operator.area(settings))
     app.add_url_rule("/openapi.json", "openapi", lambda: app.api_doc)
-    app.cli.add_command(cli.outbox)
-    app.cli.add_command(cli.operator)
+    for command in COMMANDS:
+        app.cli.add_command(command)
     for blueprint in (
         chat.blueprint,
         feedback.make_blueprint(settings),
@@ -87,6 +91,11 @@ def _build_services(settings: Settings, model: Model) -> Services:
         watch=TurnWatch(database, engine, ender, recorder),
         feedback=FeedbackDesk(database),
         tracking=tracking,
+        datasets=DatasetDesk(
+            EvaluationDatasets(tracking),
+            TracedTurns(tracking),
+            Links(settings.mlflow_link, tracking),
+        ),
         limiter=RateLimiter(settings.rate_limit_messages, settings.rate_limit_feedback),
         sockets=OpenSockets(),
     )

@@ -198,10 +198,14 @@ def test_every_module_the_readme_runs_exists() -> None:
     assert [name for name in modules if importlib.util.find_spec(name) is None] == []
 
 
-@pytest.mark.parametrize("arguments", sorted(commands(r"flask (--app app [\w ]+)")))
-def test_an_operators_command_runs(arguments: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shown", sorted(commands(r"flask (--app app [^\n>…]*\w)")))
+def test_an_operators_command_runs(shown: str, tmp_path: Path) -> None:
+    arguments = shown.split()
+    if any(word.startswith("--") for word in arguments[1:]):
+        # What takes options works on MLflow, and has tests of its own; here it must know them.
+        arguments.append("--help")
     subprocess.run(
-        [sys.executable, "-m", "flask", *arguments.split()],
+        [sys.executable, "-m", "flask", *arguments],
         env=clean_environment(DATA_DIR=str(tmp_path)),
         cwd=ROOT,
         check=True,

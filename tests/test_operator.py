@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from werkzeug.security import generate_password_hash
 from werkzeug.test import TestResponse
 
-from app import cli
+from app.cli.operator import operator as commands
 from app.settings import load_settings
 from app.web import errors, identity, operator
 
@@ -211,7 +211,7 @@ def test_the_command_prints_a_line_that_lets_its_password_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runner = Flask("cli").test_cli_runner()
-    printed = runner.invoke(cli.operator, ["password"], input=f"{PASSWORD}\n{PASSWORD}\n").output
+    printed = runner.invoke(commands, ["password"], input=f"{PASSWORD}\n{PASSWORD}\n").output
     assert PASSWORD not in printed
     line = re.search(r"OPERATOR_PASSWORD_HASH=.*", printed)
     assert line
@@ -224,6 +224,6 @@ def test_the_command_prints_a_line_that_lets_its_password_in(
 
 def test_the_command_refuses_a_short_password() -> None:
     runner = Flask("cli").test_cli_runner()
-    result = runner.invoke(cli.operator, ["password"], input="hunter2\nhunter2\n")
+    result = runner.invoke(commands, ["password"], input="hunter2\nhunter2\n")
     assert result.exit_code == 1
     assert "at least 12 characters" in result.output

@@ -70,6 +70,11 @@ class TrackingServer:
         self._resolving = threading.Lock()
         self._client = TracingClient(uri)
 
+    @property
+    def client(self) -> TracingClient:
+        """MLflow's client of this server, for the other modules of this package."""
+        return self._client
+
     def experiment_id(self) -> str:
         """ID of the experiment, created if nobody has yet. Raises `NotDelivered`."""
         if self._experiment_id is not None:
@@ -89,7 +94,7 @@ class TrackingServer:
 
     def ping(self) -> None:
         """Ask the server for the experiment. Raises `NotDelivered` when it does not answer."""
-        with _explained():
+        with explained():
             self._client.store.get_experiment(self.experiment_id())
 
     def _find_or_create_experiment(self) -> str:
@@ -113,7 +118,7 @@ class TrackingServer:
         experiment_id = self.experiment_id()
         trace = Trace.from_json(payload)
         trace.info.trace_location = TraceLocation.from_experiment_id(experiment_id)
-        with _explained():
+        with explained():
             stored = self._client.start_trace(trace.info)
             self._client.log_spans(experiment_id, trace.data.spans)
         if stored.trace_metadata.get(_FINALIZED) != "true":
@@ -122,7 +127,7 @@ class TrackingServer:
     def write_verdict(self, verdict: Verdict) -> None:
         """Make `verdict` the one current value of its assessment. Raises `NotDelivered`."""
         assessment = _as_assessment(verdict)
-        with _explained():
+        with explained():
             try:
                 self._update(assessment)
             except MlflowException as error:
@@ -138,7 +143,7 @@ class TrackingServer:
 
     def withdraw(self, trace_id: str, assessment_id: str) -> None:
         """Remove an assessment; removing one that is not there is fine. Raises `NotDelivered`."""
-        with _explained():
+        with explained():
             self._client.delete_assessment(trace_id, assessment_id)
 
     def _update(self, assessment: Assessment) -> None:
@@ -178,7 +183,7 @@ def _status(error: MlflowException) -> int | None:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def explained() -> Iterator[None]:
     """Turn whatever MLflow's client raises into `NotDelivered`.
 
     A 4xx answer is a refusal, except those that pass with time or with better credentials.

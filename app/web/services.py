@@ -5,6 +5,7 @@ from typing import cast
 
 from flask import Flask, current_app
 
+from app.datasets import DatasetDesk
 from app.feedback import FeedbackDesk
 from app.settings import Settings
 from app.store.database import Database
@@ -27,6 +28,7 @@ class Services:
     watch: TurnWatch
     feedback: FeedbackDesk
     tracking: TrackingServer
+    datasets: DatasetDesk
     limiter: RateLimiter
     sockets: OpenSockets
 

@@ -1,14 +1,11 @@
-"""The operator's commands: `flask --app app outbox …` and `operator password`."""
+"""See and mend what is still owed to MLflow: `flask --app app outbox …`."""
 
 import click
 from flask.cli import with_appcontext
-from werkzeug.security import generate_password_hash
 
 from app import outbox as deliveries
 from app.clock import now_ms
 from app.web.services import services
-
-SHORTEST_PASSWORD = 12
 
 
 @click.group()
@@ -36,19 +33,3 @@ def retry() -> None:
     """Make every dead letter due again."""
     revived = services().database.write(lambda c: deliveries.revive(c, now_ms()))
     click.echo(f"{revived} dead letters are due again")
-
-
-@click.group()
-def operator() -> None:
-    """Who may see the insights and the metrics."""
-
-
-@operator.command()
-def password() -> None:
-    """Ask for a password and print the line for .env that keeps its hash."""
-    chosen: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    if len(chosen) < SHORTEST_PASSWORD:
-        expected = f"Expected at least {SHORTEST_PASSWORD} characters, got {len(chosen)}."
-        raise click.ClickException(expected)
-    # In quotes, because a shell would put variables in place of the dollar signs.
-    click.echo(f"OPERATOR_PASSWORD_HASH='{generate_password_hash(chosen)}'")

@@ -1,0 +1,7 @@
+"""The operator's commands: `flask --app app …`."""
+
+from app.cli.datasets import dataset
+from app.cli.operator import operator
+from app.cli.outbox import outbox
+
+COMMANDS = (dataset, operator, outbox)
