@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Locator, Page, Response, expect
+from playwright.sync_api import Browser, Locator, Page, Response, Route, expect
 
 from e2e.chat_page import ChatPage, answer_text
 from e2e.main_thread import LONG_MS, watch_main_thread
@@ -21,6 +21,13 @@ STREAMING_S = 60 if os.environ.get("SOAK") else 10
 
 PARAGRAPH = "Lorem ipsum dolor sit amet, **sadipscing** elitr, sed `diam` nonumy eirmod. " * 5
 STREAM_WORDS = (PARAGRAPH + "\n\n- one\n- two\n\n```js\nlet a = 1;\n```\n\n").split(" ")
+
+PAINTED = """new Promise((done) => {
+  new PerformanceObserver((list) => {
+    if (list.getEntriesByName("first-contentful-paint").length) done(true);
+  }).observe({type: "paint", buffered: true});
+  setTimeout(done, 15_000, false);
+})"""
 
 LONG_ANSWERS = {
     "paragraphs": (PARAGRAPH + "\n\n") * 260,
@@ -46,14 +53,15 @@ def loaded(open_page: Callable[..., ChatPage], stack: Stack) -> tuple[ChatPage, 
 
 
 def test_scripts_and_styles_stay_light(open_page: Callable[..., ChatPage], stack: Stack) -> None:
-    _, responses = loaded(open_page, stack)
+    chat, responses = loaded(open_page, stack)
     sizes = {
         response.url.rsplit("/", 1)[1]: len(response.body())
         for response in responses
         if re.search(r"\.(js|css)$", response.url)
     }
     assert any(name.endswith(".js") for name in sizes)
-    assert any(name.endswith(".css") for name in sizes)
+    sizes["styles in the page"] = len(chat.page.locator("style").text_content() or "")
+    assert sizes["styles in the page"] > 0
     assert sum(sizes.values()) < MOST_BYTES, sizes
 
 
@@ -61,6 +69,31 @@ def test_no_request_leaves_the_origin(open_page: Callable[..., ChatPage], stack:
     _, responses = loaded(open_page, stack)
     assert responses
     assert [one.url for one in responses if not one.url.startswith(f"{stack.url}/")] == []
+
+
+def test_the_first_paint_needs_the_document_alone(browser: Browser, stack: Stack) -> None:
+    asked: list[str] = []
+    problems: list[str] = []
+
+    def answer_documents_only(route: Route) -> None:
+        asked.append(route.request.resource_type)
+        if asked[-1] == "document":
+            route.continue_()  # everything else waits for ever
+
+    with browser.new_context(base_url=stack.url) as context:
+        page = context.new_page()
+        page.on("console", lambda line: problems.append(line.text))
+        page.route("**/*", answer_documents_only)
+        page.goto("/", wait_until="commit")
+        assert page.evaluate(PAINTED), "nothing was painted"
+        expect(page.get_by_test_id("composer")).to_be_visible()
+        # Styled: round, and on paper of our own.
+        expect(page.locator("#composer")).to_have_css("border-radius", "24px")
+        expect(page.locator("body")).to_have_css("background-color", "rgb(250, 249, 246)")
+        page.unroute_all(behavior="ignoreErrors")
+    assert asked[0] == "document"
+    assert "stylesheet" not in asked
+    assert problems == []
 
 
 def test_every_module_is_asked_for_at_once(

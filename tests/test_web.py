@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -484,7 +487,7 @@ def test_the_page_and_its_assets_are_guarded(ann: FlaskClient, app: Flask) -> No
 
 
 def asset_of(app: Flask) -> str:
-    found = re.search(r'/static/[^"]+\.css', app.test_client().get("/").text)
+    found = re.search(r'/static/[^"]+\.js', app.test_client().get("/").text)
     assert found is not None
     return found[0]
 
@@ -500,6 +503,44 @@ def test_assets_are_kept_for_ever_under_the_hash_of_their_content(
     old[2] = "0123456789abcdef"
     stale = ann.get("/".join(old), buffered=True)
     assert "immutable" not in stale.headers["Cache-Control"]
+    known = {"If-None-Match": stale.headers["ETag"]}
+    assert ann.get("/".join(old), headers=known).status_code == 304
+
+
+def test_the_page_and_its_assets_go_out_compressed_to_whoever_takes_it_so(
+    ann: FlaskClient, app: Flask
+) -> None:
+    for path in ("/", asset_of(app)):
+        plain = ann.get(path)
+        gzipped = ann.get(path, headers={"Accept-Encoding": "br;q=1, gzip;q=0.8"})
+        assert gzip.decompress(gzipped.data) == plain.data
+        assert gzipped.headers["Content-Encoding"] == "gzip"
+        assert "Content-Encoding" not in plain.headers
+        assert (
+            "Content-Encoding" not in ann.get(path, headers={"Accept-Encoding": "gzip;q=0"}).headers
+        )
+        # A cache must not hand the one form to those who want the other.
+        assert "Accept-Encoding" in gzipped.vary
+        assert "Accept-Encoding" in plain.vary
+        assert gzipped.headers["ETag"] != plain.headers["ETag"]
+        head = ann.head(path, headers={"Accept-Encoding": "gzip"})
+        assert (head.data, head.content_length) == (b"", len(gzipped.data))
+
+
+def test_the_page_fits_the_first_flight_of_packets(app: Flask) -> None:
+    # As a newcomer's browser gets it, with the cookie. RFC 6928: ten segments of 1,460 bytes.
+    response = app.test_client().get("/", headers={"Accept-Encoding": "gzip"})
+    assert "Set-Cookie" in response.headers
+    assert len(response.data) + len(str(response.headers)) < 14_000
+
+
+def test_the_policy_lets_in_exactly_the_styles_of_the_page(ann: FlaskClient) -> None:
+    page = ann.get("/")
+    (styles,) = re.findall(r"<style>(.*?)</style>", page.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(styles.encode()).digest()).decode()
+    assert f"style-src 'self' 'sha256-{digest}';" in page.headers["Content-Security-Policy"]
+    assert "sha256" not in ann.get("/healthz").headers["Content-Security-Policy"]
+    assert 'rel="stylesheet"' not in page.text
 
 
 def test_the_page_itself_is_never_kept(ann: FlaskClient) -> None:

@@ -18,7 +18,7 @@ from app.web import operator
 
 _CHANGES = {"POST", "PUT", "PATCH", "DELETE"}
 # What machines ask for, and what is the same for everyone.
-_FOR_ANYONE = {"health.healthz", "health.readyz", "pages.asset"}
+_FOR_ANYONE = {"health.healthz", "health.readyz", "assets.asset"}
 # Browsers keep no cookie longer than this.
 _COOKIE_LIFETIME = timedelta(days=400)
 

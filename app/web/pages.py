@@ -1,70 +1,86 @@
-"""The page and its assets.
+"""The pages, whole in one answer: HTML with its styles inside, compressed to fit a first flight.
 
-Assets live under the hash of the whole frontend folder, so they may be cached for ever and the
-relative imports between modules keep working; a new release is a new address.
+A server may send about 14 kB before it hears back (RFC 6928), so such a page is painted after one
+round trip.
 """
 
-import hashlib
-from pathlib import Path
+from typing import Any
 
-from flask import Blueprint, Flask, Response, render_template, send_from_directory
+from flask import Blueprint, Flask, Response, current_app
 
 from app.settings import Settings
+from app.web import assets
+from app.web.compression import CompressedText
 
-FRONTEND = Path(__file__).parents[2] / "frontend"
-
-_CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
-    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'"
-)
+_CHAT_STYLESHEETS = ("page.css", "answer.css")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Add the page, its assets and the headers that guard both."""
-    app.register_blueprint(_blueprint(settings, hash_of(FRONTEND)))
+    """Add the chat page, the assets of all pages and the headers that guard both."""
+    version = assets.hash_of(assets.FRONTEND)
+    app.register_blueprint(assets.make_blueprint(version))
+    app.jinja_env.globals["static"] = f"/static/{version}"
+    app.register_blueprint(_blueprint(app, settings))
 
     @app.after_request
     def guard(response: Response) -> Response:
-        response.headers.setdefault("Content-Security-Policy", _CONTENT_SECURITY_POLICY)
+        response.headers.setdefault("Content-Security-Policy", _policy("'self'"))
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Referrer-Policy", "no-referrer")
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
 
-def hash_of(folder: Path) -> str:
-    """Return a short hash of every file below `folder`."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
+class Page:
+    """A page as it is sent, again and again."""
+
+    def __init__(self, app: Flask, template: str, *stylesheets: str, **context: Any) -> None:
+        """Render `template` of the frontend, with its `styles`, `static` and the context."""
+        styles = assets.inline_styles(*stylesheets)
+        html = app.jinja_env.get_template(template).render(styles=styles.markup, **context)
+        self._html = CompressedText(html, "text/html")
+        self._policy = _policy(f"'self' {styles.source}")
+
+    def response(self) -> Response:
+        """Answer the current request with the page."""
+        response = self._html.response()
+        response.headers["Content-Security-Policy"] = self._policy
+        return response
 
 
-def _blueprint(settings: Settings, version: str) -> Blueprint:
-    blueprint = Blueprint("pages", __name__, template_folder=str(FRONTEND))
-    page = {
-        "max_message_chars": settings.chat_max_message_chars,
-        "model": "an agent" if settings.chat_agent else settings.chat_model,
-        "demonstration_model": settings.uses_embedded_model,
-        "mlflow_ui_url": settings.mlflow_link,
-        "feedback_dimensions": list(settings.feedback_dimensions),
-        "feedback_reasons": settings.reasons,
-        "implicit_signals": settings.implicit_signals,
-    }
+def render_page(template: str, *stylesheets: str, **context: Any) -> Response:
+    """Answer the current request with a page that is different each time."""
+    return Page(current_app, template, *stylesheets, **context).response()
+
+
+def _policy(style_source: str) -> str:
+    return (
+        f"default-src 'none'; script-src 'self'; style-src {style_source}; img-src 'self'; "
+        "font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; "
+        "form-action 'self'; frame-ancestors 'none'"
+    )
+
+
+def _blueprint(app: Flask, settings: Settings) -> Blueprint:
+    blueprint = Blueprint("pages", __name__)
+    chat = Page(
+        app,
+        "index.html",
+        *_CHAT_STYLESHEETS,
+        page={
+            "max_message_chars": settings.chat_max_message_chars,
+            "model": "an agent" if settings.chat_agent else settings.chat_model,
+            "demonstration_model": settings.uses_embedded_model,
+            "mlflow_ui_url": settings.mlflow_link,
+            "feedback_dimensions": list(settings.feedback_dimensions),
+            "feedback_reasons": settings.reasons,
+            "implicit_signals": settings.implicit_signals,
+        },
+    )
 
     @blueprint.get("/")
     @blueprint.get("/c/<conversation_id>")
-    def chat_page(**_: str) -> str:
-        return render_template("index.html", static=f"/static/{version}", page=page)
-
-    @blueprint.get("/static/<asked>/<path:name>")
-    def asset(asked: str, name: str) -> Response:
-        response = send_from_directory(FRONTEND, name)
-        # An old page may ask for an old version; it gets today's file, but must not keep it.
-        lifetime = "public, max-age=31536000, immutable" if asked == version else "no-cache"
-        response.headers["Cache-Control"] = lifetime
-        return response
+    def chat_page(**_: str) -> Response:
+        return chat.response()
 
     return blueprint
