@@ -64,12 +64,7 @@ def _build_services(settings: Settings, model: Model) -> Services:
     database = Database(settings.database)
     database.migrate()
     tracking = TrackingServer(settings.tracking_uri, settings.mlflow_experiment_name)
-    recorder = Recorder(
-        {
-            "thumbprint.version": settings.app_version,
-            "thumbprint.environment": settings.app_environment,
-        }
-    )
+    recorder = Recorder({"thumbprint.environment": settings.app_environment})
     ender = TurnEnder(database, tracking, implicit_signals=settings.implicit_signals)
     engine = TurnEngine(
         database=database,
@@ -82,6 +77,8 @@ def _build_services(settings: Settings, model: Model) -> Services:
             history_turns=settings.chat_history_turns,
             timeout_s=settings.chat_turn_timeout_s,
             implicit_signals=settings.implicit_signals,
+            app_version=settings.app_version,
+            model=settings.answering_model,
         ),
     )
     return Services(

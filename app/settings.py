@@ -77,10 +77,13 @@ class Settings(BaseSettings):
     openai_api_key: str | None = Field(
         None, description="Key for OPENAI_BASE_URL, when it wants one."
     )
-    chat_model: str = Field(EMBEDDED_MODEL, description="Model name sent to the endpoint.")
+    chat_model: str = Field(
+        EMBEDDED_MODEL, max_length=250, description="Model name sent to the endpoint."
+    )
     chat_agent: str | None = Field(
         None,
         pattern=r"^[\w.]+:\w+$",
+        max_length=250,
         description="`package.module:name` of your own agent, used instead of the endpoint.",
     )
     chat_system_prompt: str = Field(
@@ -206,6 +209,11 @@ class Settings(BaseSettings):
     def uses_embedded_model(self) -> bool:
         """Whether answers come from the built-in demonstration model."""
         return self.openai_base_url is None and self.chat_agent is None
+
+    @property
+    def answering_model(self) -> str:
+        """The name answers are compared under: the agent's, or else the model's."""
+        return self.chat_agent or self.chat_model
 
     @property
     def reasons(self) -> dict[str, list[str]]:

@@ -57,6 +57,20 @@ def questions(
     return [row.question for row in rows]
 
 
+def test_a_person_is_new_for_as_long_as_their_first_conversation(database: Database) -> None:
+    first = new_turn(database)
+    second = new_turn(database)
+    assert (first.segment, second.segment) == ("new", "returning")
+    again = new_turn(database, conversation_id=first.conversation_id)
+    assert again.segment == "new"
+    assert new_turn(database, user_id="ben").segment == "new"
+
+
+def test_a_turn_keeps_what_answered_it(database: Database) -> None:
+    row = new_turn(database, app_version="1.2", model="small")
+    assert (row.app_version, row.model) == ("1.2", "small")
+
+
 def test_a_first_turn_opens_a_conversation_titled_by_its_question(database: Database) -> None:
     row = new_turn(database, "  What\n is   this? " + "x" * 200)
     found = database.read(lambda c: conversations.list_conversations(c, "ann"))

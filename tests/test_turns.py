@@ -77,6 +77,8 @@ def test_the_trace_says_who_asked_what_and_how_it_ended(scene: TurnScene) -> Non
     assert info["trace_metadata"]["mlflow.trace.session"] == ref.conversation_id
     assert info["tags"]["thumbprint.ending"] == "complete"
     assert info["tags"]["thumbprint.version"] == "7"
+    assert info["tags"]["thumbprint.model"] == "double"
+    assert info["tags"]["thumbprint.segment"] == "new"
     assert info["state"] == "OK"
     names = [span["name"] for span in scene.trace()["data"]["spans"]]
     assert sorted(names) == ["chat_completion", "chat_turn"]

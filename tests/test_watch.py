@@ -81,6 +81,8 @@ def test_the_trace_of_an_interrupted_turn_is_written_under_its_own_id(
     info = witness.trace()["info"]
     assert info["trace_id"] == trace_id
     assert info["tags"]["thumbprint.ending"] == "interrupted"
+    assert info["tags"]["thumbprint.version"] == "7"
+    assert info["tags"]["thumbprint.segment"] == "new"
     assert info["state"] == "ERROR"
     assert info["trace_metadata"]["mlflow.trace.user"] == "ann"
     assert info["client_request_id"] == "r1"

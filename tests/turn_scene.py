@@ -39,7 +39,7 @@ class TurnScene:
         self.uptime = 0.0
         self.tracking = TrackingDouble()
         self.model = ModelDouble()
-        self.recorder = Recorder({"thumbprint.version": "7"})
+        self.recorder = Recorder({"thumbprint.environment": "test"})
         self.ender = TurnEnder(self.database, tracking or self.tracking, clock=self.clock)
         self.turn_log = MemoryTurnLog()
         self.engine = TurnEngine(
@@ -48,7 +48,7 @@ class TurnScene:
             recorder=self.recorder,
             ender=self.ender,
             turn_log=self.turn_log,
-            rules=TurnRules("Be brief.", history_turns, timeout_s),
+            rules=TurnRules("Be brief.", history_turns, timeout_s, app_version="7", model="double"),
             clock=self.clock,
             monotonic=lambda: self.uptime,
         )

@@ -58,8 +58,13 @@ turns = Table(
     Column("first_token_at", BigInteger),
     Column("ended_at", BigInteger),
     Column("heartbeat_at", BigInteger, nullable=False),
+    # What answered, and `new` in a person's first conversation, else `returning`.
+    Column("app_version", String(100)),
+    Column("model", String(250)),
+    Column("segment", String(16)),
     UniqueConstraint("user_id", "client_request_id", name="one_turn_per_client_request_id"),
     Index("running_turns", "ending", "heartbeat_at"),
+    Index("turns_in_time", "created_at"),
 )
 
 feedback = Table(

@@ -30,6 +30,8 @@ class NewTurn:
     replaces: str | None
     trace_id: str
     now: int
+    app_version: str | None = None
+    model: str | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
@@ -94,6 +96,9 @@ def insert_turn(connection: Connection, turn: NewTurn) -> TurnRow:
             trace_id=turn.trace_id,
             created_at=turn.now,
             heartbeat_at=turn.now,
+            app_version=turn.app_version,
+            model=turn.model,
+            segment=_segment_of(connection, turn.user_id, conversation_id),
         )
         .returning(turns)
     ).one()
@@ -113,6 +118,17 @@ def ids_of(row: TurnRow) -> dict[str, str]:
         "conversation_id": row.conversation_id,
         "trace_id": row.trace_id,
     }
+
+
+def _segment_of(connection: Connection, user_id: str, conversation_id: str) -> str:
+    """`new` in the person's first conversation, of those not deleted; else `returning`."""
+    first = connection.execute(
+        select(conversations.c.id)
+        .where(conversations.c.user_id == user_id)
+        .order_by(conversations.c.created_at, conversations.c.id)
+        .limit(1)
+    ).scalar()
+    return "new" if first == conversation_id else "returning"
 
 
 def find_turn(connection: Connection, user_id: str, client_request_id: str) -> TurnRow | None:

@@ -98,7 +98,7 @@ class Recorder:
     """Starts the trace of each turn. One per process, made before the first turn."""
 
     def __init__(self, tags: Mapping[str, str]) -> None:
-        """`tags` are set on every trace (app version, environment)."""
+        """`tags` are set on every trace (the environment)."""
         # More turns may run at once than MLflow's default buffer of 1,000 holds, and a turn may
         # outlive its default hour; an evicted trace would be lost without a word.
         os.environ.setdefault("MLFLOW_TRACE_BUFFER_MAX_SIZE", "100000")
@@ -160,11 +160,13 @@ class TurnTrace:
         user_id: str,
         conversation_id: str,
         messages: Sequence[Mapping[str, object]],
+        tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Say whose turn this is and what the model is asked."""
+        """Say whose turn this is and what the model is asked; `tags` are set on this trace."""
         self._client_request_id = client_request_id
         self._metadata[TraceMetadataKey.TRACE_USER] = user_id
         self._metadata[TraceMetadataKey.TRACE_SESSION] = conversation_id
+        self._tags.update(tags or {})
         self.root.set_inputs({"messages": list(messages)})
 
     def discard(self) -> None:

@@ -90,6 +90,7 @@ class TurnEnder:
             row.user_id,
             row.conversation_id,
             [{"role": "user", "content": row.question}],
+            tags_of(row),
         )
         payload = trace.end("interrupted", row.answer, error=error)
         end = TurnEnd(
@@ -173,6 +174,12 @@ def _finish_reason(turn: RunningTurn, ending: Ending) -> str:
     if ending == "stopped":
         return "stopped"
     return turn.completion.finish_reason if turn.completion else "stop"
+
+
+def tags_of(row: TurnRow) -> dict[str, str]:
+    """What the trace of a turn is found by; a turn from before a column existed has no tag."""
+    tags = {"version": row.app_version, "model": row.model, "segment": row.segment}
+    return {f"thumbprint.{name}": value for name, value in tags.items() if value}
 
 
 def last_frame(end: TurnEnd | TurnRow, client_request_id: str, trace_id: str, seq: int) -> str:

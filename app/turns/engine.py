@@ -26,7 +26,7 @@ from app.store.turns import NewTurn, TurnRow
 from app.tracing.spans import Recorder
 from app.turn_log import Flusher, TurnLog, TurnWriter
 from app.turns.context import Context, find_context
-from app.turns.ending import TurnEnder, last_frame
+from app.turns.ending import TurnEnder, last_frame, tags_of
 from app.turns.running import RunningTurn, TurnRef
 
 log = logging.getLogger(__name__)
@@ -36,13 +36,15 @@ log = logging.getLogger(__name__)
 class TurnRules:
     """What every turn gets: its system prompt, its context, and its time in seconds.
 
-    With `implicit_signals`, asking again is noted as feedback on the answer it replaces.
+    `app_version` and `model` say what answers, so that they can be compared. With `implicit_signals`, asking again is noted as feedback on the answer it replaces.
     """
 
     system_prompt: str
     history_turns: int
     timeout_s: float
     implicit_signals: bool = True
+    app_version: str | None = None
+    model: str | None = None
 
 
 class TurnEngine:
@@ -101,6 +103,8 @@ class TurnEngine:
             replaces=ask.replaces,
             trace_id=trace.trace_id,
             now=self._clock(),
+            app_version=self._rules.app_version,
+            model=self._rules.model,
         )
         # Before the row: who sends the same message at the same moment finds that, and follows.
         self.turn_log.create(turn.id)
@@ -118,7 +122,7 @@ class TurnEngine:
                 ) from error
             raise
         messages = context.messages(self._rules.system_prompt, ask.content)
-        trace.describe(client_request_id, user_id, row.conversation_id, messages)
+        trace.describe(client_request_id, user_id, row.conversation_id, messages, tags_of(row))
         ref = TurnRef(row.id, client_request_id, row.conversation_id)
         running = RunningTurn(
             ref,
