@@ -36,7 +36,8 @@ log = logging.getLogger(__name__)
 class TurnRules:
     """What every turn gets: its system prompt, its context, and its time in seconds.
 
-    `app_version` and `model` say what answers, so that they can be compared. With `implicit_signals`, asking again is noted as feedback on the answer it replaces.
+    `app_version` and `model` say what answers, so that they can be compared. With
+    `implicit_signals`, asking again is noted as feedback on the answer it replaces.
     """
 
     system_prompt: str
