@@ -3,6 +3,7 @@
 from flask import Flask
 from flask_openapi.models.info import Info
 from flask_openapi.openapi import OpenAPI
+from prometheus_client import CollectorRegistry
 
 from app.cli import COMMANDS
 from app.datasets import DatasetDesk
@@ -20,7 +21,18 @@ from app.turn_log import MemoryTurnLog
 from app.turns.ending import TurnEnder
 from app.turns.engine import TurnEngine, TurnRules
 from app.turns.watch import TurnWatch
-from app.web import chat, conversations, errors, feedback, health, identity, operator, pages, socket
+from app.web import (
+    chat,
+    conversations,
+    errors,
+    feedback,
+    health,
+    identity,
+    metrics,
+    operator,
+    pages,
+    socket,
+)
 from app.web.feedback_bodies import LONGEST_CORRECTION
 from app.web.limits import RateLimiter
 from app.web.open_sockets import OpenSockets
@@ -41,13 +53,14 @@ def build_app(settings: Settings | None = None, model: Model | None = None) -> F
     # JSON may spell one character as twelve bytes.
     longest = max(settings.chat_max_message_chars, LONGEST_CORRECTION)
     app.config["MAX_CONTENT_LENGTH"] = longest * 12 + 64 * 1024
-    install(app, _build_services(settings, model or connect(settings)))
+    registry = metrics.make_registry()
+    install(app, _build_services(settings, model or connect(settings), registry))
     errors.init_app(app)
     identity.init_app(app, settings)
     socket.init_app(app, settings.chat_max_message_chars)
     pages.init_app(app, settings)
     app.register_blueprint(health.blueprint)
-    app.register_blueprint(operator.area(settings))
+    app.register_blueprint(operator.area(settings, metrics.make_blueprint(registry)))
     app.add_url_rule("/openapi.json", "openapi", lambda: app.api_doc)
     for command in COMMANDS:
         app.cli.add_command(command)
@@ -60,12 +73,17 @@ def build_app(settings: Settings | None = None, model: Model | None = None) -> F
     return app
 
 
-def _build_services(settings: Settings, model: Model) -> Services:
+def _build_services(settings: Settings, model: Model, registry: CollectorRegistry) -> Services:
     database = Database(settings.database)
     database.migrate()
     tracking = TrackingServer(settings.tracking_uri, settings.mlflow_experiment_name)
     recorder = Recorder({"thumbprint.environment": settings.app_environment})
-    ender = TurnEnder(database, tracking, implicit_signals=settings.implicit_signals)
+    ender = TurnEnder(
+        database,
+        tracking,
+        implicit_signals=settings.implicit_signals,
+        observe=metrics.TurnMetrics(registry).observe,
+    )
     engine = TurnEngine(
         database=database,
         model=model,
@@ -81,6 +99,8 @@ def _build_services(settings: Settings, model: Model) -> Services:
             model=settings.answering_model,
         ),
     )
+    sockets = OpenSockets()
+    registry.register(metrics.CurrentState(settings, database, engine, sockets))
     return Services(
         settings=settings,
         database=database,
@@ -94,5 +114,5 @@ def _build_services(settings: Settings, model: Model) -> Services:
             Links(settings.mlflow_link, tracking),
         ),
         limiter=RateLimiter(settings.rate_limit_messages, settings.rate_limit_feedback),
-        sockets=OpenSockets(),
+        sockets=sockets,
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, Text, case, cast, func, insert, select, update
 
 from app.store.tables import feedback
 
@@ -39,6 +39,16 @@ def feedback_of(connection: Connection, turn_ids: Iterable[str]) -> list[Feedbac
         .order_by(feedback.c.created_at, feedback.c.id)
     )
     return list(connection.execute(query))
+
+
+def count_feedback(
+    connection: Connection, names: Iterable[str]
+) -> list[tuple[str, str | None, int]]:
+    """How often each value (as JSON) stands under these names, and each other name at all."""
+    value = case((feedback.c.name.in_(list(names)), cast(feedback.c.value, Text)))
+    given = select(feedback.c.name, value.label("value")).where(~feedback.c.withdrawn).subquery()
+    query = select(given, func.count()).group_by(given.c.name, given.c.value)
+    return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
 
 def save_feedback(connection: Connection, current: FeedbackValue, now: int) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
 
 from app.protocol import Ending, TraceState
 from app.store.tables import conversations, turns
@@ -213,6 +213,12 @@ def finish_turn(connection: Connection, end: TurnEnd, now: int) -> TurnRow | Non
         )
         .returning(turns)
     ).first()
+
+
+def count_endings(connection: Connection) -> dict[str, int]:
+    """How many turns there are of each ending, `running` included."""
+    query = select(turns.c.ending, func.count()).group_by(turns.c.ending)
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def mark_trace_stored(connection: Connection, trace_id: str) -> None:
