@@ -26,6 +26,8 @@ from app.web import (
     conversations,
     errors,
     feedback,
+    feedback_list,
+    forgetting,
     health,
     identity,
     metrics,
@@ -67,7 +69,9 @@ def build_app(settings: Settings | None = None, model: Model | None = None) -> F
     for blueprint in (
         chat.blueprint,
         feedback.make_blueprint(settings),
+        feedback_list.blueprint,
         conversations.blueprint,
+        forgetting.blueprint,
     ):
         app.register_api(blueprint)
     return app

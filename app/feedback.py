@@ -6,7 +6,7 @@ person, turn and name is one assessment, whose ID follows from them: saying it a
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sqlalchemy import Connection
@@ -18,6 +18,7 @@ from app.store import feedback as store
 from app.store import turns
 from app.store.database import Database
 from app.store.feedback import FeedbackRow, FeedbackValue
+from app.store.feedback_keys import note_key
 from app.store.turns import TurnRow
 
 USER_FEEDBACK = "user_feedback"
@@ -66,35 +67,40 @@ class FeedbackDesk:
         self._database = database
         self._clock = clock
 
-    def record(self, user_id: str, key: TurnKey, opinions: list[Opinion]) -> Judged:
+    def record(
+        self, user_id: str, key: TurnKey, opinions: list[Opinion], request_key: str | None = None
+    ) -> Judged:
         """Keep opinions of a turn, all or none; durable when this returns.
 
-        Raises `NotFound`, `Forbidden`, or `Conflict` while the turn is still running.
+        A request whose `request_key` changed this turn's feedback before is a late copy: it
+        changes nothing. Raises `NotFound`, `Forbidden`, or `Conflict` while the turn is running.
         """
 
         def work(connection: Connection) -> Judged:
-            turn = _own_turn(connection, user_id, key)
+            turn = _own_turn(connection, user_id, key, lock=True)
             if turn.ending == "running":
                 raise Conflict(
                     "This answer is not finished; it can be rated once it is.", code="turn_running"
                 )
-            for opinion in opinions:
-                keep(connection, turn, opinion, self._clock())
+            if _is_new(connection, turn, request_key):
+                for opinion in opinions:
+                    keep(connection, turn, opinion, self._clock())
             return _judged(connection, turn)
 
         return self._database.write(work)
 
-    def withdraw(self, user_id: str, key: TurnKey, name: str) -> Judged:
-        """Take an opinion back; taking back what was never said changes nothing."""
+    def withdraw(
+        self, user_id: str, key: TurnKey, name: str, request_key: str | None = None
+    ) -> Judged:
+        """Take an opinion back; taking back what was never said changes nothing.
+
+        `request_key` and errors are those of `record`; a running turn has nothing to take back.
+        """
 
         def work(connection: Connection) -> Judged:
-            turn = _own_turn(connection, user_id, key)
-            feedback_id = _feedback_id(turn, name)
-            now = self._clock()
-            revision = store.withdraw_feedback(connection, feedback_id, now)
-            if revision is not None:
-                payload = {"id": feedback_id, "revision": revision, "verdict": None}
-                outbox.put(connection, "feedback", turn.trace_id, payload, now)
+            turn = _own_turn(connection, user_id, key, lock=True)
+            if _is_new(connection, turn, request_key):
+                _take_back(connection, turn, _feedback_id(turn, name), self._clock())
             return _judged(connection, turn)
 
         return self._database.write(work)
@@ -103,9 +109,16 @@ class FeedbackDesk:
         """What the user currently says of a turn."""
         return self._database.read(lambda c: _judged(c, _own_turn(c, user_id, key)))
 
+    def show_all(self, user_id: str, before: store.Place | None = None) -> list[FeedbackRow]:
+        """What the user says of any turn, the newest change first; at most `store.PAGE` rows.
+
+        `before`: only what comes after that place. Each row also has its turn's columns.
+        """
+        return self._database.read(lambda c: store.feedback_by(c, user_id, before))
+
 
 def keep(connection: Connection, turn: TurnRow, opinion: Opinion, now: int) -> None:
-    """Keep one opinion of a turn and owe it to MLflow, in the caller's transaction."""
+    """Keep one opinion of a turn and owe it to MLflow; the caller has locked the turn."""
     current = FeedbackValue(
         id=_feedback_id(turn, opinion.name),
         turn_id=turn.id,
@@ -117,7 +130,6 @@ def keep(connection: Connection, turn: TurnRow, opinion: Opinion, now: int) -> N
         rationale=opinion.rationale,
         metadata=dict(opinion.metadata),
     )
-    turns.lock_turn(connection, turn.id)  # two first verdicts at once are one after the other
     previous = store.find_feedback(connection, current.id)
     if previous is not None and _unchanged(previous, current):
         return
@@ -133,14 +145,37 @@ def state_of(row: FeedbackRow) -> State:
     return "refused" if row.refused_reason else "saved"
 
 
-def _own_turn(connection: Connection, user_id: str, key: TurnKey) -> TurnRow:
+def owe_again(connection: Connection, feedback_id: str, now: int) -> None:
+    """Owe MLflow what stands now: something older may have been written over it."""
+    row = store.find_feedback(connection, feedback_id)
+    turn = row and turns.lock_turn(connection, row.turn_id)
+    if not turn:
+        return  # Its conversation has been deleted.
+    row = store.count_revision(connection, feedback_id)
+    verdict = None if row.withdrawn else _verdict(turn, row)
+    payload = {"id": feedback_id, "revision": row.revision, "verdict": verdict}
+    outbox.put(connection, "feedback", turn.trace_id, payload, now)
+
+
+def _is_new(connection: Connection, turn: TurnRow, request_key: str | None) -> bool:
+    return request_key is None or note_key(connection, turn.id, request_key)
+
+
+def _take_back(connection: Connection, turn: TurnRow, feedback_id: str, now: int) -> None:
+    revision = store.withdraw_feedback(connection, feedback_id, now)
+    if revision is not None:
+        payload = {"id": feedback_id, "revision": revision, "verdict": None}
+        outbox.put(connection, "feedback", turn.trace_id, payload, now)
+
+
+def _own_turn(connection: Connection, user_id: str, key: TurnKey, *, lock: bool = False) -> TurnRow:
     turn = None
     if key.trace_id:
-        turn = turns.find_turn_by_trace(connection, key.trace_id)
+        turn = turns.find_turn_by_trace(connection, key.trace_id, lock=lock)
         if turn is not None and turn.user_id != user_id:
             raise Forbidden("This turn belongs to someone else.")
     elif key.client_request_id:
-        turn = turns.find_turn(connection, user_id, key.client_request_id)
+        turn = turns.find_turn(connection, user_id, key.client_request_id, lock=lock)
     if turn is None:
         raise NotFound("No turn of yours has this ID.", code="unknown_turn")
     return turn
@@ -166,15 +201,17 @@ def _unchanged(previous: FeedbackRow, current: FeedbackValue) -> bool:
     )
 
 
-def _verdict(turn: TurnRow, current: FeedbackValue) -> dict[str, Any]:
-    verdict = asdict(current) | {
-        "assessment_id": current.id,
+def _verdict(turn: TurnRow, said: FeedbackValue | FeedbackRow) -> dict[str, Any]:
+    return {
+        "assessment_id": said.id,
         "trace_id": turn.trace_id,
+        "kind": said.kind,
+        "name": said.name,
+        "value": said.value,
+        "source_type": said.source_type,
         # A signal is the app's own observation, so no person is named as its source.
-        "source_id": turn.user_id if current.source_type == "HUMAN" else "thumbprint",
-        "metadata": current.metadata
-        | {"client_request_id": turn.client_request_id, "feedback_id": current.id},
+        "source_id": turn.user_id if said.source_type == "HUMAN" else "thumbprint",
+        "rationale": said.rationale,
+        "metadata": said.metadata
+        | {"client_request_id": turn.client_request_id, "feedback_id": said.id},
     }
-    for internal in ("id", "turn_id", "user_id"):
-        del verdict[internal]
-    return verdict

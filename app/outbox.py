@@ -7,14 +7,25 @@ letter that an operator can read and revive. Pattern: https://microservices.io/p
 
 import random
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from app.store.tables import outbox
 
-Kind = Literal["trace", "feedback"]
+Kind = Literal["trace", "feedback", "deletion"]
 
 # Longer than the requests of one delivery take, timeouts included, so that a lease rarely ends
 # under a live delivery; if it does, the row is delivered twice, to the same effect.
@@ -45,16 +56,22 @@ class OutboxStatus:
 
 
 def put(
-    connection: Connection, kind: Kind, trace_id: str, payload: dict[str, Any], now: int
+    connection: Connection,
+    kind: Kind,
+    trace_id: str,
+    payload: dict[str, Any],
+    now: int,
+    *,
+    wait_ms: int = 0,
 ) -> None:
-    """Owe a delivery, in the caller's transaction."""
+    """Owe a delivery, in the caller's transaction, due after `wait_ms`."""
     connection.execute(
         insert(outbox).values(
             kind=kind,
             trace_id=trace_id,
             payload=payload,
             attempts=0,
-            available_at=now,
+            available_at=now + wait_ms,
             created_at=now,
         )
     )
@@ -91,35 +108,41 @@ def claim(connection: Connection, now: int) -> Parcel | None:
     return Parcel(row.id, row.lease, row.trace_id, row.kind, row.payload, row.attempts)
 
 
-def complete(connection: Connection, parcel: Parcel) -> None:
-    """Forget a delivered row."""
-    connection.execute(delete(outbox).where(outbox.c.id == parcel.id))
+def complete(connection: Connection, parcel: Parcel) -> bool:
+    """Forget a delivered row; false when the lease was lost and others may have delivered since."""
+    return connection.execute(delete(outbox).where(*_leased(parcel))).rowcount == 1
 
 
-def postpone(connection: Connection, parcel: Parcel, reason: str, now: int) -> None:
-    """Try again later: exponential backoff from 0.5 s to a minute, with full jitter."""
+def postpone(connection: Connection, parcel: Parcel, reason: str, now: int) -> bool:
+    """Try again later: exponential backoff from 0.5 s to a minute, with full jitter.
+
+    False when the lease was lost: then the row stays as it is.
+    """
     ceiling = min(MAX_BACKOFF_MS, 500 * 2 ** min(parcel.attempts, 10))
-    connection.execute(
-        update(outbox)
-        .where(outbox.c.id == parcel.id, outbox.c.lease == parcel.lease)
-        .values(lease=None, available_at=now + random.randint(250, ceiling), last_error=reason)
-    )
+    due_at = now + random.randint(250, ceiling)
+    later = {"lease": None, "available_at": due_at, "last_error": reason}
+    return connection.execute(update(outbox).where(*_leased(parcel)).values(later)).rowcount == 1
 
 
-def bury(connection: Connection, parcel: Parcel, reason: str) -> None:
-    """Make a row a dead letter; `revive` brings it back."""
-    connection.execute(
-        update(outbox)
-        .where(outbox.c.id == parcel.id, outbox.c.lease == parcel.lease)
-        .values(lease=None, dead_reason=reason, last_error=reason)
-    )
+def bury(connection: Connection, parcel: Parcel, reason: str) -> bool:
+    """Make a row a dead letter, which `revive` brings back; false when the lease was lost."""
+    dead = {"lease": None, "dead_reason": reason, "last_error": reason}
+    return connection.execute(update(outbox).where(*_leased(parcel)).values(dead)).rowcount == 1
+
+
+def drop(connection: Connection, trace_ids: Sequence[str], *, dead_only: bool = False) -> None:
+    """Owe these traces nothing more, except what is being delivered at this moment."""
+    which = outbox.c.dead_reason.is_not(None) if dead_only else outbox.c.lease.is_(None)
+    of_trace = delete(outbox).where(outbox.c.trace_id == bindparam("of"), which)
+    if rows := [{"of": trace_id} for trace_id in trace_ids]:
+        connection.execute(of_trace, rows)
 
 
 def hasten(connection: Connection, now: int) -> None:
-    """Make every postponed row due now."""
+    """Make every postponed row due now, but not those that were to wait from the start."""
     connection.execute(
         update(outbox)
-        .where(outbox.c.lease.is_(None), outbox.c.dead_reason.is_(None))
+        .where(outbox.c.lease.is_(None), outbox.c.dead_reason.is_(None), outbox.c.attempts > 0)
         .values(available_at=now)
     )
 
@@ -161,3 +184,7 @@ def dead_letters(connection: Connection, limit: int = 50) -> list[tuple[int, str
         .limit(limit)
     )
     return [(row.id, row.kind, row.trace_id, row.dead_reason) for row in rows]
+
+
+def _leased(parcel: Parcel) -> tuple[ColumnElement[bool], ...]:
+    return (outbox.c.id == parcel.id, outbox.c.lease == parcel.lease)

@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app import outbox
+from app import forgetting, outbox
 from app.clock import Clock, now_ms
 from app.errors import SettingsError, Unavailable
+from app.feedback import owe_again
 from app.observability import about, configure_logging
 from app.outbox import Parcel
 from app.settings import load_settings
@@ -72,10 +73,13 @@ class Relay:
         return 0.0
 
     def _deliver(self, parcel: Parcel) -> None:
-        if parcel.kind == "trace":
-            self._tracking.write_trace(parcel.payload["trace"])
-            return
         payload = parcel.payload
+        if parcel.kind == "trace":
+            self._tracking.write_trace(payload["trace"])
+            return
+        if parcel.kind == "deletion":
+            self._tracking.delete_trace(parcel.trace_id)
+            return
         row = self._database.read(lambda c: feedback_store.find_feedback(c, payload["id"]))
         if row is not None and row.revision > payload["revision"]:
             return  # A later row carries what has replaced this.
@@ -86,18 +90,32 @@ class Relay:
 
     def _complete(self, connection: Connection, parcel: Parcel) -> None:
         payload: dict[str, Any] = parcel.payload
-        if parcel.kind == "trace":
+        if not outbox.complete(connection, parcel):
+            self._mend(connection, parcel)
+        elif parcel.kind == "trace":
             turns.mark_trace_stored(connection, parcel.trace_id)
+        elif parcel.kind == "deletion":
+            forgetting.note_deletion(connection, parcel, self._clock())
         else:
             feedback_store.mark_recorded(connection, payload["id"], payload["revision"])
-        outbox.complete(connection, parcel)
         if self._failures_in_a_row:
             outbox.hasten(connection, self._clock())
             self._failures_in_a_row = 0
             log.info("MLflow is back; everything waiting is due")
 
+    def _mend(self, connection: Connection, parcel: Parcel) -> None:
+        """Owe MLflow what stands now, because a delivery outlasted its lease.
+
+        Another relay may have delivered the same and newer things meanwhile, and this one has
+        written over them.
+        """
+        log.warning("a delivery outlasted its lease", extra={"outbox_row": parcel.id})
+        if parcel.kind == "feedback":
+            owe_again(connection, parcel.payload["id"], self._clock())
+        elif parcel.kind == "trace":
+            forgetting.note_late_write(connection, parcel.trace_id, self._clock())
+
     def _give_back(self, parcel: Parcel, error: NotDelivered) -> float:
-        now = self._clock()
         refused = error.refused or (not error.unreachable and parcel.attempts >= MOST_ATTEMPTS)
         with about(**self._database.read(lambda c: _ids_of(c, parcel))):
             if refused:
@@ -107,16 +125,19 @@ class Relay:
         if refused:
             self._database.write(lambda c: self._bury(c, parcel, str(error)))
             return 0.0
-        self._database.write(lambda c: outbox.postpone(c, parcel, str(error), now))
+        self._database.write(lambda c: self._postpone(c, parcel, str(error)))
         if not error.unreachable:
             return 0.0
         self._failures_in_a_row += 1
         ceiling = min(LONGEST_PAUSE_S, 0.25 * 2.0**self._failures_in_a_row)
         return ceiling * random.uniform(0.5, 1)
 
+    def _postpone(self, connection: Connection, parcel: Parcel, reason: str) -> None:
+        if not outbox.postpone(connection, parcel, reason, self._clock()):
+            self._mend(connection, parcel)  # What got no answer may have been done all the same.
+
     def _bury(self, connection: Connection, parcel: Parcel, reason: str) -> None:
-        outbox.bury(connection, parcel, reason)
-        if parcel.kind == "feedback":
+        if outbox.bury(connection, parcel, reason) and parcel.kind == "feedback":
             payload = parcel.payload
             feedback_store.mark_refused(connection, payload["id"], payload["revision"], reason)
 

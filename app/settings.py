@@ -123,6 +123,9 @@ class Settings(BaseSettings):
     implicit_signals: bool = Field(
         True, description="Record stop, regenerate and copy as feedback by CODE."
     )
+    forget_deletes_traces: bool = Field(
+        False, description='"Forget me" deletes the person\'s traces in MLflow too.'
+    )
     rate_limit_messages: str = Field(
         "30/minute", description="Messages one person may send, as `30/minute`."
     )

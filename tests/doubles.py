@@ -45,6 +45,7 @@ class TrackingDouble(TrackingServer):
         self.failures: list[Exception] = []
         self.always: Exception | None = None
         self.hold: threading.Event | None = None
+        self.waiting = False
 
     def experiment_id(self) -> str:
         """An experiment that exists."""
@@ -68,8 +69,14 @@ class TrackingDouble(TrackingServer):
         self.verdicts.pop(assessment_id, None)
         self.log.append(f"withdraw {assessment_id}")
 
+    def delete_trace(self, trace_id: str) -> None:
+        """Note that a trace is to go."""
+        self._obey()
+        self.log.append(f"delete {trace_id}")
+
     def _obey(self) -> None:
         if self.hold:
+            self.waiting = True
             self.hold.wait(30)
         if self.failures:
             raise self.failures.pop(0)

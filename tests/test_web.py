@@ -14,13 +14,8 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
-from app import create_app
-from app.settings import load_settings
-from app.web.services import Services
-from tests.doubles import ModelDouble
-from tests.processes import free_port
+from tests.web_client import app_with, ask, close, error_of
 
 JSON = {"Content-Type": "application/json"}
 UNKNOWN_TRACE = "tr-" + "0" * 32
@@ -34,23 +29,6 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     close(app)
 
 
-def app_with(folder: Path, **settings: Any) -> Flask:
-    quiet = {
-        "data_dir": folder,
-        "mlflow_tracking_uri": f"http://127.0.0.1:{free_port()}",
-        "openai_base_url": "http://127.0.0.1:1/v1",
-        "rate_limit_messages": "100000/minute",
-        "rate_limit_feedback": "100000/minute",
-    }
-    return create_app(load_settings(_env_file=None, **(quiet | settings)), ModelDouble())
-
-
-def close(app: Flask) -> None:
-    services: Services = app.extensions["thumbprint"]
-    services.engine.wait_until_idle(5)
-    services.database.close()
-
-
 @pytest.fixture
 def ann(app: Flask) -> FlaskClient:
     return app.test_client()
@@ -59,21 +37,6 @@ def ann(app: Flask) -> FlaskClient:
 @pytest.fixture
 def bob(app: Flask) -> FlaskClient:
     return app.test_client()
-
-
-def error_of(response: TestResponse) -> dict[str, Any]:
-    body = response.get_json()
-    assert set(body) == {"error"}, body
-    assert {"code", "message"} <= set(body["error"])
-    error: dict[str, Any] = body["error"]
-    return error
-
-
-def ask(client: FlaskClient, **more: Any) -> dict[str, Any]:
-    response = client.post("/chat", json={"message": "Why?", **more})
-    assert response.status_code == 200, response.text
-    body: dict[str, Any] = response.get_json()
-    return body
 
 
 # Identity
@@ -186,6 +149,8 @@ NAMES_NOTHING = {
     "GET /metrics",
     "GET /openapi.json",
     "GET /conversations",
+    "GET /feedback/mine",
+    "POST /forget-me",
     "GET /ws/chat",
     "POST /chat",
     "POST /chat/stream",

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
 
 from app.errors import Conflict
+from app.store.departed_traces import note_departure
 from app.store.feedback import FeedbackRow, feedback_of
 from app.store.tables import conversations, turns
 from app.store.turns import TurnRow
@@ -70,18 +71,44 @@ def delete_conversation(connection: Connection, user_id: str, conversation_id: s
     Raises `Conflict` while one of its turns is running, whose trace would be lost.
     """
     own = _own(user_id, conversation_id)
-    running = select(turns.c.id).where(
-        turns.c.conversation_id == conversation_id,
-        turns.c.user_id == user_id,
-        turns.c.ending == "running",
+    if not _lock(connection, *own):
+        return None
+    _refuse_while_running(connection, turns.c.conversation_id == conversation_id)
+    traces = note_departure(connection, conversation_id, user_id)
+    connection.execute(delete(conversations).where(*own))
+    return traces
+
+
+def delete_all_conversations(connection: Connection, user_id: str) -> tuple[int, list[str]]:
+    """Delete everything of a person's; how many conversations there were, and their traces.
+
+    Raises `Conflict` while one of their turns is running, whose trace would be lost.
+    """
+    own = conversations.c.user_id == user_id
+    count = _lock(connection, own)
+    _refuse_while_running(connection, turns.c.user_id == user_id)
+    traces = (
+        select(turns.c.trace_id)
+        .where(turns.c.user_id == user_id)
+        .order_by(turns.c.created_at, turns.c.id)
+        # Feedback given at this moment is first finished, so that all that is owed is seen.
+        .with_for_update()
     )
+    found = list(connection.execute(traces).scalars())
+    connection.execute(delete(conversations).where(own))
+    return count, found
+
+
+def _lock(connection: Connection, *whose: ColumnElement[bool]) -> int:
+    """Let new turns wait until this transaction ends; returns how many conversations there are."""
+    query = select(conversations.c.id).where(*whose).with_for_update()
+    return len(connection.execute(query).all())
+
+
+def _refuse_while_running(connection: Connection, where: ColumnElement[bool]) -> None:
+    running = select(turns.c.id).where(where, turns.c.ending == "running")
     if connection.execute(running).first():
-        raise Conflict("An answer is still running here; stop it first.", code="turn_running")
-    traces = connection.execute(
-        select(func.count()).where(turns.c.conversation_id == conversation_id)
-    ).scalar_one()
-    gone = connection.execute(delete(conversations).where(*own).returning(conversations.c.id))
-    return traces if gone.first() else None
+        raise Conflict("An answer is still running; stop it first.", code="turn_running")
 
 
 def _own(user_id: str, conversation_id: str):  # type: ignore[no-untyped-def]

@@ -4,11 +4,31 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, Text, case, cast, func, insert, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Label,
+    Row,
+    Text,
+    case,
+    cast,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
-from app.store.tables import feedback
+from app.store.tables import feedback, turns
 
 FeedbackRow = Row[Any]
+
+# Where a list goes on: `updated_at` and ID of the last row seen.
+Place = tuple[int, str]
+
+PAGE = 50
+# As much of a question and of an answer as tells which one it was.
+EXCERPT_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +69,39 @@ def count_feedback(
     given = select(feedback.c.name, value.label("value")).where(~feedback.c.withdrawn).subquery()
     query = select(given, func.count()).group_by(given.c.name, given.c.value)
     return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+
+
+def feedback_by(connection: Connection, user_id: str, before: Place | None) -> list[FeedbackRow]:
+    """What a person says, the newest change first, at most `PAGE` rows after the place `before`.
+
+    Without what was withdrawn and without the app's own observations. Each row also has the IDs of
+    its turn, and the beginnings of `question` and `answer`, one character longer when cut.
+    """
+
+    def beginning(column: Column[str]) -> Label[str]:
+        return func.substr(column, 1, EXCERPT_CHARS + 1).label(column.name)
+
+    query = (
+        select(
+            feedback,
+            turns.c.trace_id,
+            turns.c.client_request_id,
+            turns.c.conversation_id,
+            beginning(turns.c.question),
+            beginning(turns.c.answer),
+        )
+        .join_from(feedback, turns)
+        .where(
+            feedback.c.user_id == user_id,
+            feedback.c.source_type == "HUMAN",
+            ~feedback.c.withdrawn,
+        )
+        .order_by(feedback.c.updated_at.desc(), feedback.c.id.desc())
+        .limit(PAGE)
+    )
+    if before is not None:
+        query = query.where(tuple_(feedback.c.updated_at, feedback.c.id) < before)
+    return list(connection.execute(query))
 
 
 def save_feedback(connection: Connection, current: FeedbackValue, now: int) -> int:
@@ -104,6 +157,16 @@ def withdraw_feedback(connection: Connection, feedback_id: str, now: int) -> int
         .returning(feedback.c.revision)
     ).first()
     return int(row.revision) if row else None
+
+
+def count_revision(connection: Connection, feedback_id: str) -> FeedbackRow:
+    """Count a revision that changes nothing, so that the value is to be delivered anew."""
+    return connection.execute(
+        update(feedback)
+        .where(feedback.c.id == feedback_id)
+        .values(revision=feedback.c.revision + 1)
+        .returning(feedback)
+    ).one()
 
 
 def mark_recorded(connection: Connection, feedback_id: str, revision: int) -> None:

@@ -73,7 +73,7 @@ feedback = Table(
     # MLflow's assessment ID, derived from trace, person and name.
     Column("id", String(50), primary_key=True),
     Column("turn_id", ForeignKey("turns.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("user_id", String(250), nullable=False, index=True),
+    Column("user_id", String(250), nullable=False),
     Column("name", String(250), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("source_type", String(8), nullable=False),
@@ -87,6 +87,24 @@ feedback = Table(
     Column("refused_reason", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Index("feedback_of_user", "user_id", "updated_at", "id"),
+)
+
+feedback_keys = Table(
+    "feedback_keys",
+    metadata,
+    Column("turn_id", ForeignKey("turns.id", ondelete="CASCADE"), primary_key=True),
+    # The idempotency keys of the latest changes to the turn's feedback, oldest first.
+    Column("keys", JSON, nullable=False),
+)
+
+departed_traces = Table(
+    "departed_traces",
+    metadata,
+    # Traces whose turns are deleted here, so that "forget me" still knows them.
+    Column("trace_id", String(40), primary_key=True),
+    # Whose turn it was; unset once that person is forgotten and MLflow must not have it any more.
+    Column("user_id", String(250), index=True),
 )
 
 outbox = Table(

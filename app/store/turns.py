@@ -8,7 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from app.protocol import Ending, TraceState
 from app.store.tables import conversations, turns
@@ -131,22 +141,34 @@ def _segment_of(connection: Connection, user_id: str, conversation_id: str) -> s
     return "new" if first == conversation_id else "returning"
 
 
-def find_turn(connection: Connection, user_id: str, client_request_id: str) -> TurnRow | None:
+def find_turn(
+    connection: Connection, user_id: str, client_request_id: str, *, lock: bool = False
+) -> TurnRow | None:
     """The user's turn with that client request ID."""
-    query = select(turns).where(
-        turns.c.user_id == user_id, turns.c.client_request_id == client_request_id
+    return _find(
+        connection,
+        turns.c.user_id == user_id,
+        turns.c.client_request_id == client_request_id,
+        lock=lock,
     )
-    return connection.execute(query).first()
 
 
-def find_turn_by_trace(connection: Connection, trace_id: str) -> TurnRow | None:
+def find_turn_by_trace(
+    connection: Connection, trace_id: str, *, lock: bool = False
+) -> TurnRow | None:
     """The turn with that trace ID, whoever's it is: the caller checks `user_id`."""
-    return connection.execute(select(turns).where(turns.c.trace_id == trace_id)).first()
+    return _find(connection, turns.c.trace_id == trace_id, lock=lock)
 
 
-def lock_turn(connection: Connection, turn_id: str) -> None:
-    """Let others wait who lock the turn, until this transaction ends (SQLite has one writer)."""
-    connection.execute(select(turns.c.id).where(turns.c.id == turn_id).with_for_update())
+def lock_turn(connection: Connection, turn_id: str) -> TurnRow | None:
+    """The turn with that ID, locked."""
+    return _find(connection, turns.c.id == turn_id, lock=True)
+
+
+def _find(connection: Connection, *where: ColumnElement[bool], lock: bool) -> TurnRow | None:
+    """`lock`: others who lock it wait until this transaction ends (SQLite has one writer)."""
+    query = select(turns).where(*where)
+    return connection.execute(query.with_for_update() if lock else query).first()
 
 
 def history_of(

@@ -146,6 +146,19 @@ class TrackingServer:
         with explained():
             self._client.delete_assessment(trace_id, assessment_id)
 
+    def delete_trace(self, trace_id: str) -> None:
+        """Delete a trace; deleting one that is not there is fine. Raises `NotDelivered`."""
+        store = self._client.store
+        with explained():
+            try:
+                info = store.get_trace_info(trace_id)
+            except MlflowException as error:
+                if _status(error) != 404:
+                    raise
+                return
+            # Its own experiment: the setting may have named another one then.
+            store.delete_traces(experiment_id=info.experiment_id, trace_ids=[trace_id])
+
     def _update(self, assessment: Assessment) -> None:
         # MLflow keeps the old rationale when given none; an empty one clears it.
         self._client.store.update_assessment(

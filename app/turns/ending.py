@@ -16,8 +16,9 @@ from sqlalchemy import Connection
 
 from app import outbox
 from app.clock import Clock, now_ms
-from app.errors import Conflict, ModelError
+from app.errors import Conflict, ModelError, Unavailable
 from app.feedback import Opinion, keep
+from app.forgetting import note_late_write
 from app.protocol import Ending, TraceState, done_frame, error_frame
 from app.rendering import render
 from app.store import turns as store
@@ -124,7 +125,7 @@ class TurnEnder:
             ending=ending,
             answer=answer,
             html=html,
-            trace_state=self._store_trace(payload),
+            trace_state=self._store_trace(turn.trace.trace_id, payload),
             finish_reason=None if error else _finish_reason(turn, ending),
             error_code=error.code if error else None,
             error_message=error.message if error else None,
@@ -151,8 +152,8 @@ class TurnEnder:
         html: str = self._native_thread.apply(render, (answer,))
         return html
 
-    def _store_trace(self, payload: str) -> TraceState:
-        stored, answered = threading.Event(), threading.Event()
+    def _store_trace(self, trace_id: str, payload: str) -> TraceState:
+        stored, answered, given_up = threading.Event(), threading.Event(), threading.Event()
 
         def write() -> None:
             try:
@@ -162,12 +163,23 @@ class TurnEnder:
                 log.warning("a trace goes to the outbox", extra={"reason": error})
             finally:
                 answered.set()
+            if given_up.is_set():
+                self._note_late_write(trace_id)
 
         # A write that outlasts the deadline may still succeed; the relay's changes nothing then.
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(write,), name="store-trace", daemon=True).start()
         answered.wait(STORE_DEADLINE_S)
-        return "stored" if stored.is_set() else "queued"
+        if stored.is_set():
+            return "stored"
+        given_up.set()
+        return "queued"
+
+    def _note_late_write(self, trace_id: str) -> None:
+        try:
+            self._database.write(lambda c: note_late_write(c, trace_id, self._clock()))
+        except Unavailable:
+            log.warning("a trace that came late may be one that was to be deleted")
 
 
 def _finish_reason(turn: RunningTurn, ending: Ending) -> str:

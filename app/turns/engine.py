@@ -228,7 +228,8 @@ class TurnEngine:
         row = store.insert_turn(connection, turn)
         if context.replaced and self._rules.implicit_signals:
             signal = Opinion("implicit_regenerate", True, source="CODE")
-            keep(connection, context.replaced, signal, turn.now)
+            if replaced := store.lock_turn(connection, context.replaced.id):
+                keep(connection, replaced, signal, turn.now)
         return row
 
     def _run(self, turn: RunningTurn, messages: list[Message]) -> None:

@@ -22,6 +22,7 @@ from app.feedback import (
 from app.settings import Settings
 from app.store.feedback import FeedbackRow
 from app.web.feedback_bodies import (
+    ChangeHeaders,
     CorrectionBody,
     FeedbackBody,
     NamedQuery,
@@ -42,14 +43,14 @@ def make_blueprint(settings: Settings) -> APIBlueprint:
     detailed = detailed_query(settings.feedback_dimensions)
 
     @blueprint.post("/detailed-feedback", summary="Rate a turn with stars")
-    def rate(query: detailed) -> Response:  # type: ignore[valid-type]
+    def rate(header: ChangeHeaders, query: detailed) -> Response:  # type: ignore[valid-type]
         """Keep one assessment per dimension; the comment is the rationale of the first."""
-        return _rate(query, settings.feedback_dimensions)
+        return _rate(header, query, settings.feedback_dimensions)
 
     return blueprint
 
 
-def give(query: TurnQuery, body: FeedbackBody) -> Response:
+def give(header: ChangeHeaders, query: TurnQuery, body: FeedbackBody) -> Response:
     """Keep a thumb or a named value; the same person's next one changes it."""
     metadata = body.metadata or {}
     if body.is_correct is not None:
@@ -65,7 +66,7 @@ def give(query: TurnQuery, body: FeedbackBody) -> Response:
             metadata,
             source="CODE" if name.startswith(IMPLICIT) else "HUMAN",
         )
-    return jsonify(_record(query, [opinion]))
+    return jsonify(_record(header, query, [opinion]))
 
 
 def show(query: TurnQuery) -> Response:
@@ -73,17 +74,19 @@ def show(query: TurnQuery) -> Response:
     return jsonify(envelope(services().feedback.show(current_user(), query.key())))
 
 
-def withdraw(query: NamedQuery) -> Response:
+def withdraw(header: ChangeHeaders, query: NamedQuery) -> Response:
     """Take feedback back; taking back what was never said is fine."""
     services().limiter.count_feedback(current_user())
-    judged = services().feedback.withdraw(current_user(), query.key(), query.name)
+    judged = services().feedback.withdraw(
+        current_user(), query.key(), query.name, header.idempotency_key
+    )
     return jsonify(envelope(judged))
 
 
-def correct(query: TurnQuery, body: CorrectionBody) -> Response:
+def correct(header: ChangeHeaders, query: TurnQuery, body: CorrectionBody) -> Response:
     """Keep the correction as an MLflow expectation."""
     opinion = Opinion(EXPECTED_RESPONSE, body.expected_response, kind="expectation")
-    return jsonify(_record(query, [opinion]))
+    return jsonify(_record(header, query, [opinion]))
 
 
 def envelope(judged: Judged) -> dict[str, Any]:
@@ -106,7 +109,7 @@ def as_json(row: FeedbackRow) -> dict[str, Any]:
     }
 
 
-def _rate(query: Any, dimensions: tuple[str, ...]) -> Response:
+def _rate(header: ChangeHeaders, query: Any, dimensions: tuple[str, ...]) -> Response:
     for name in request.args:
         # The MLflow page's client names its user; ours is who asks, so that is passed over.
         if name != "user_id" and name not in type(query).model_fields:
@@ -122,12 +125,15 @@ def _rate(query: Any, dimensions: tuple[str, ...]) -> Response:
         Opinion(f"user_{name}", score / 5, comment)
         for (name, score), comment in zip(given.items(), comments, strict=False)
     ]
-    return jsonify(_record(query, opinions) | {"feedback_recorded": given})
+    return jsonify(_record(header, query, opinions) | {"feedback_recorded": given})
 
 
-def _record(query: TurnQuery, opinions: list[Opinion]) -> dict[str, Any]:
+def _record(header: ChangeHeaders, query: TurnQuery, opinions: list[Opinion]) -> dict[str, Any]:
     services().limiter.count_feedback(current_user())
-    return envelope(services().feedback.record(current_user(), query.key(), opinions))
+    judged = services().feedback.record(
+        current_user(), query.key(), opinions, header.idempotency_key
+    )
+    return envelope(judged)
 
 
 def _check_reasons(given: list[str]) -> None:

@@ -86,6 +86,17 @@ Value = Annotated[
 ]
 
 
+class ChangeHeaders(BaseModel):
+    """What may come with a change: a key under which it is made once, however often it arrives.
+
+    See https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+    """
+
+    idempotency_key: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = (
+        Field(None, alias="Idempotency-Key")
+    )
+
+
 class TurnQuery(BaseModel):
     """Which turn: by `trace_id` or by `client_request_id`."""
 

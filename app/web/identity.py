@@ -70,6 +70,11 @@ def current_user() -> str:
     return cast(str, g.user_id)
 
 
+def forget_user() -> None:
+    """Take the cookie away with the response; the next request is a newcomer's."""
+    session.clear()
+
+
 def _named_by_proxy(header: str) -> str:
     name = request.headers.get(header, "").strip()
     if not name or len(name) > 250 or not name.isprintable():

@@ -1,0 +1,226 @@
+"""Feedback over HTTP: changes that arrive twice, and the list of all that one has said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import outbox
+from app.clock import now_ms
+from app.store.feedback import EXCERPT_CHARS, PAGE
+from app.store.feedback_keys import MOST_KEPT
+from tests.web_client import app_with, ask, close, error_of, parts_of
+
+UP, DOWN = {"is_correct": True}, {"is_correct": False}
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """One app for all these tests; its MLflow server does not answer."""
+    app = app_with(tmp_path_factory.mktemp("web"))
+    yield app
+    close(app)
+
+
+@pytest.fixture
+def ann(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def turn(ann: FlaskClient) -> dict[str, str]:
+    """A turn of Ann's, as a query."""
+    return {"trace_id": ask(ann)["trace_id"]}
+
+
+def judge(client: FlaskClient, turn: dict[str, str], body: Any, key: str | None = None) -> Any:
+    headers = {"Idempotency-Key": key} if key else {}
+    response = client.post("/feedback", query_string=turn, json=body, headers=headers)
+    assert response.status_code == 200, response.text
+    return values(response.get_json())
+
+
+def values(answer: dict[str, Any]) -> list[tuple[str, object]]:
+    return [(one["name"], one["value"]) for one in answer["feedback"]]
+
+
+def owed(app: Flask) -> int:
+    return parts_of(app).database.read(lambda c: outbox.status(c, now_ms())).waiting
+
+
+# Changes that arrive twice
+
+
+def test_a_late_copy_of_a_change_never_overwrites_a_newer_choice(
+    app: Flask, ann: FlaskClient, turn: dict[str, str]
+) -> None:
+    assert judge(ann, turn, UP, "first") == [("user_feedback", True)]
+    assert judge(ann, turn, DOWN, "second") == [("user_feedback", False)]
+    before = owed(app)
+    assert judge(ann, turn, UP, "first") == [("user_feedback", False)]
+    assert owed(app) == before
+
+
+def test_a_late_copy_of_a_withdrawal_takes_nothing_back(
+    ann: FlaskClient, turn: dict[str, str]
+) -> None:
+    judge(ann, turn, UP, "given")
+    taken = {"query_string": turn, "headers": {"Idempotency-Key": "taken"}}
+    assert values(ann.delete("/feedback", **taken).get_json()) == []
+    assert judge(ann, turn, DOWN, "again") == [("user_feedback", False)]
+    late = ann.delete("/feedback", **taken)
+    assert (late.status_code, values(late.get_json())) == (200, [("user_feedback", False)])
+    assert judge(ann, turn, UP, "given") == [("user_feedback", False)]
+
+
+def test_every_feedback_route_that_changes_something_knows_its_copies(
+    ann: FlaskClient, turn: dict[str, str]
+) -> None:
+    def rate(stars: str) -> Any:
+        query = {**turn, "accuracy": stars}
+        return ann.post("/detailed-feedback", query_string=query, headers=key("stars"))
+
+    def correct(text: str) -> Any:
+        body = {"expected_response": text}
+        return ann.post("/correction", query_string=turn, json=body, headers=key("words"))
+
+    def key(value: str) -> dict[str, str]:
+        return {"Idempotency-Key": value}
+
+    assert values(rate("5").get_json()) == values(rate("1").get_json()) == [("user_accuracy", 1.0)]
+    assert values(correct("So.").get_json()) == values(correct("No.").get_json())
+
+
+def test_the_same_key_on_another_turn_or_of_another_person_is_another_change(
+    app: Flask, ann: FlaskClient, turn: dict[str, str]
+) -> None:
+    judge(ann, turn, UP, "shared")
+    other = {"trace_id": ask(ann)["trace_id"]}
+    assert judge(ann, other, DOWN, "shared") == [("user_feedback", False)]
+    bob = app.test_client()
+    assert judge(bob, {"trace_id": ask(bob)["trace_id"]}, DOWN, "shared") == [
+        ("user_feedback", False)
+    ]
+
+
+def test_a_change_that_was_refused_may_come_again_under_its_key(
+    ann: FlaskClient, turn: dict[str, str]
+) -> None:
+    headers = {"Idempotency-Key": "corrected"}
+    refused = ann.post("/feedback", query_string=turn, json={"is_correct": 1}, headers=headers)
+    assert refused.status_code == 422
+    assert judge(ann, turn, UP, "corrected") == [("user_feedback", True)]
+
+
+def test_the_latest_keys_are_remembered_and_no_more(
+    app: Flask, ann: FlaskClient, turn: dict[str, str]
+) -> None:
+    for number in range(MOST_KEPT + 1):
+        judge(ann, turn, UP if number % 2 else DOWN, f"k{number}")
+    last = [("user_feedback", MOST_KEPT % 2 != 0)]
+    assert judge(ann, turn, UP, "k1") == last
+    assert judge(ann, turn, UP, f"k{MOST_KEPT}") == last
+    (kept,) = parts_of(app).database.read(
+        lambda c: c.exec_driver_sql("SELECT max(length(keys)) FROM feedback_keys").all()
+    )
+    assert kept[0] < MOST_KEPT * 10
+
+
+@pytest.mark.parametrize("key", ["", "x" * 65, "a b", '"quoted"', "one,two", "ü", "a\t"])
+def test_a_key_of_another_form_is_refused_by_its_name(
+    ann: FlaskClient, turn: dict[str, str], key: str
+) -> None:
+    for method in ("POST", "DELETE"):
+        response = ann.open(
+            "/feedback",
+            method=method,
+            query_string=turn,
+            json=UP if method == "POST" else None,
+            headers={"Idempotency-Key": key.encode().decode("latin-1")},
+        )
+        assert response.status_code == 422, method
+        assert error_of(response)["code"] == "invalid_value"
+        assert "Idempotency-Key" in error_of(response)["message"]
+
+
+# All that one has said
+
+
+def mine(client: FlaskClient, **query: str) -> dict[str, Any]:
+    response = client.get("/feedback/mine", query_string=query)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.get_json()
+    return answer
+
+
+def test_nothing_said_is_an_empty_list(ann: FlaskClient) -> None:
+    assert mine(ann) == {"feedback": [], "next": None}
+
+
+def test_each_thing_said_is_listed_with_the_answer_it_is_about(ann: FlaskClient) -> None:
+    asked = ask(ann, message="What is it?")
+    judge(ann, {"trace_id": asked["trace_id"]}, {"is_correct": False, "comment": "No"})
+    (entry,) = mine(ann)["feedback"]
+    updated_at = entry.pop("updated_at")
+    assert updated_at.endswith("Z") or "+00:00" in updated_at
+    assert entry == {
+        "name": "user_feedback",
+        "value": False,
+        "rationale": "No",
+        "state": "saved",
+        "trace_id": asked["trace_id"],
+        "client_request_id": asked["client_request_id"],
+        "conversation_id": asked["conversation_id"],
+        "question": "What is it?",
+        "answer": "Hello there.",
+    }
+
+
+def test_what_was_withdrawn_or_only_observed_is_not_listed(
+    ann: FlaskClient, turn: dict[str, str]
+) -> None:
+    judge(ann, turn, {"name": "implicit_copy", "value": True})
+    judge(ann, turn, UP)
+    assert values(mine(ann)) == [("user_feedback", True)]
+    ann.delete("/feedback", query_string=turn)
+    assert mine(ann)["feedback"] == []
+
+
+def test_long_questions_and_answers_are_cut(ann: FlaskClient) -> None:
+    asked = ask(ann, message="why " * 1000)
+    judge(ann, {"trace_id": asked["trace_id"]}, UP)
+    (entry,) = mine(ann)["feedback"]
+    assert len(entry["question"]) <= EXCERPT_CHARS
+    assert entry["question"].endswith("why…")
+
+
+def test_pages_follow_each_other_the_newest_change_first(
+    ann: FlaskClient, turn: dict[str, str]
+) -> None:
+    for number in range(PAGE + 3):
+        judge(ann, turn, {"name": f"n{number}", "value": number})
+    judge(ann, turn, {"name": "n0", "value": -1})
+    first = mine(ann)
+    assert len(first["feedback"]) == PAGE <= 100
+    rest = mine(ann, before=first["next"])
+    assert rest["next"] is None
+    listed = values(first) + values(rest)
+    assert len(listed) == len(set(listed)) == PAGE + 3
+    times = [one["updated_at"] for one in first["feedback"] + rest["feedback"]]
+    assert times == sorted(times, reverse=True)
+    assert "n0" in {name for name, _ in values(first)}
+
+
+def test_nobody_sees_what_others_said(app: Flask, ann: FlaskClient, turn: dict[str, str]) -> None:
+    judge(ann, turn, UP)
+    assert mine(app.test_client())["feedback"] == []
+
+
+@pytest.mark.parametrize("before", ["", "x", "1", "1.a-1", "-1.a-" + "0" * 36, "1.a-" + "z" * 36])
+def test_a_place_that_is_none_is_refused(ann: FlaskClient, before: str) -> None:
+    response = ann.get("/feedback/mine", query_string={"before": before})
+    assert (response.status_code, error_of(response)["code"]) == (422, "invalid_value")
