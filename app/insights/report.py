@@ -8,9 +8,10 @@ with what they said; it is under `signals`. Times are milliseconds since the epo
 from dataclasses import dataclass
 from typing import Literal
 
-from app.insights.filters import Filters
 from app.insights.statistics import Difference, Rate
+from app.store.filters import Filters
 
+Source = Literal["mlflow", "database"]
 Side = Literal["up", "down", "other"]
 Outcome = Literal["better", "worse", "no clear difference"]
 
@@ -56,7 +57,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A group's positive rate against that of the group in use before it.
+    """A group's positive rate against that of the group in use before it that has thumbs.
 
     `better` and `worse` are said only when Newcombe's 95% interval for the difference of the two
     rates lies on one side of zero.
@@ -72,7 +73,7 @@ class Group:
     """The turns answered by one app version, or by one model.
 
     `feedback` is judged turns of turns, `positive` is thumbs up of thumbs. `comparison` is None
-    for the first group, and where one of the two has no thumbs.
+    where it has no thumbs, or none before it has.
     """
 
     name: str
@@ -118,9 +119,10 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class OtherFeedback:
-    """Feedback under a name that the report has no chart for; `average` over numbers and booleans.
+    """Feedback under a name that the report has no chart for.
 
-    A boolean counts as 1 or 0 there, as MLflow has it.
+    `average` is MLflow's: true and the text `yes` count as 1, false and `no` as 0, other text not
+    at all. None when there is no number, or when MLflow cannot be read.
     """
 
     name: str
@@ -146,11 +148,11 @@ class Negative:
     """A turn with thumb down. Question and answer are cut at 1,000 characters.
 
     `comment` is what came with the thumb, `reasons` those given for it, `correction` what the
-    answer should have been. `link` opens the trace in MLflow's UI.
+    answer should have been. `link` opens the trace in MLflow's UI; None while MLflow is away.
     """
 
     trace_id: str
-    link: str
+    link: str | None
     at_ms: int
     question: str
     answer: str
@@ -177,9 +179,10 @@ class Outbox:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the turns of a window add up to. None: could not be read; empty: there is nothing.
+    """What the turns of a window add up to. None: could not be read. Empty: there is nothing.
 
-    `source` says where the figures come from: `mlflow`, or `database` when MLflow cannot be read.
+    `source` says where the figures come from: `mlflow`, or `database` when MLflow cannot be read;
+    the app's own record, which lacks deleted conversations, and has verdicts before MLflow does.
     `problems` are sentences, fit to be shown, about what could not be read; `notices` about what
     the filters found. `traces` counts turns that have ended. A turn is judged when it has a
     thumb, which only the person who asked can give: `feedback` is judged turns of turns,
@@ -188,7 +191,7 @@ class Report:
 
     filters: Filters
     made_at_ms: int
-    source: Literal["mlflow", "database"]
+    source: Source
     problems: tuple[str, ...]
     notices: tuple[str, ...]
     traces: int
@@ -198,14 +201,14 @@ class Report:
     positive: Rate
     interval_s: int
     over_time: tuple[Bucket, ...]
-    dimensions: tuple[Dimension, ...] | None
-    reasons: tuple[Reason, ...] | None
+    dimensions: tuple[Dimension, ...]
+    reasons: tuple[Reason, ...]
     versions: tuple[Group, ...] | None
     models: tuple[Group, ...] | None
-    endings: tuple[Ending, ...] | None
+    endings: tuple[Ending, ...]
     latency: Latency
-    signals: tuple[Signal, ...] | None
-    other_feedback: tuple[OtherFeedback, ...] | None
+    signals: tuple[Signal, ...]
+    other_feedback: tuple[OtherFeedback, ...]
     mixed: tuple[MixedValues, ...]
-    negatives: tuple[Negative, ...] | None
+    negatives: tuple[Negative, ...]
     outbox: Outbox | None

@@ -65,6 +65,8 @@ turns = Table(
     UniqueConstraint("user_id", "client_request_id", name="one_turn_per_client_request_id"),
     Index("running_turns", "ending", "heartbeat_at"),
     Index("turns_in_time", "created_at"),
+    Index("turns_by_version", "app_version", "created_at"),
+    Index("turns_by_model", "model", "created_at"),
 )
 
 feedback = Table(

@@ -1,4 +1,4 @@
-"""Which turns a report is about."""
+"""Which turns a question about many of them is about: a window of time, narrowed."""
 
 from dataclasses import dataclass
 from typing import Literal, Self
