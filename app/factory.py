@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry
 from app.cli import COMMANDS
 from app.datasets import DatasetDesk
 from app.feedback import FeedbackDesk
+from app.insights.assembly import Vocabulary
+from app.insights.building import Insights
 from app.llm import connect
 from app.llm.agent import Model
 from app.settings import Settings, load_settings
@@ -81,6 +83,7 @@ def _build_services(settings: Settings, model: Model, registry: CollectorRegistr
     database = Database(settings.database)
     database.migrate()
     tracking = TrackingServer(settings.tracking_uri, settings.mlflow_experiment_name)
+    links = Links(settings.mlflow_link, tracking)
     recorder = Recorder({"thumbprint.environment": settings.app_environment})
     ender = TurnEnder(
         database,
@@ -115,7 +118,13 @@ def _build_services(settings: Settings, model: Model, registry: CollectorRegistr
         datasets=DatasetDesk(
             EvaluationDatasets(tracking),
             TracedTurns(tracking),
-            Links(settings.mlflow_link, tracking),
+            links,
+        ),
+        insights=Insights(
+            database,
+            tracking,
+            links,
+            Vocabulary(settings.feedback_dimensions, settings.reasons),
         ),
         limiter=RateLimiter(settings.rate_limit_messages, settings.rate_limit_feedback),
         sockets=sockets,

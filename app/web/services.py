@@ -7,6 +7,7 @@ from flask import Flask, current_app
 
 from app.datasets import DatasetDesk
 from app.feedback import FeedbackDesk
+from app.insights.building import Insights
 from app.settings import Settings
 from app.store.database import Database
 from app.tracing.tracking import TrackingServer
@@ -29,6 +30,7 @@ class Services:
     feedback: FeedbackDesk
     tracking: TrackingServer
     datasets: DatasetDesk
+    insights: Insights
     limiter: RateLimiter
     sockets: OpenSockets
 
