@@ -111,15 +111,13 @@ def _build_services(settings: Settings, model: Model, registry: CollectorRegistr
     return Services(
         settings=settings,
         database=database,
+        model=model,
         engine=engine,
         watch=TurnWatch(database, engine, ender, recorder),
         feedback=FeedbackDesk(database),
         tracking=tracking,
-        datasets=DatasetDesk(
-            EvaluationDatasets(tracking),
-            TracedTurns(tracking),
-            links,
-        ),
+        links=links,
+        datasets=DatasetDesk(EvaluationDatasets(tracking), TracedTurns(tracking), links),
         insights=Insights(
             database,
             tracking,

@@ -90,6 +90,10 @@ class Settings(BaseSettings):
         "You are a helpful assistant. Answer briefly and clearly.",
         description="First message of every request to the model.",
     )
+    evaluation_judge_model: str | None = Field(
+        None,
+        description="Model at OPENAI_BASE_URL that judges answers in evaluations. Unset: none.",
+    )
     chat_max_message_chars: PositiveInt = Field(
         8000, le=1_000_000, description="Longest message a person may send, in characters."
     )

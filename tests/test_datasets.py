@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,78 +20,15 @@ from app.tracing.datasets import EvaluationDatasets, Record
 from app.tracing.links import Links
 from app.tracing.spans import Recorder
 from app.tracing.traced_turns import TracedTurns
-from app.tracing.tracking import NotDelivered, TrackingServer, Verdict
+from app.tracing.tracking import NotDelivered, TrackingServer
 from app.web.feedback_bodies import LONGEST_CORRECTION
 from tests.doubles import ModelDouble
-from tests.mlflow_reader import MlflowReader
+from tests.judged_experiment import JudgedExperiment
 from tests.processes import free_port
 from tests.servers import MlflowServer
 from tests.waiting import eventually
 
-numbers = itertools.count()
 CORRECTION = "Because blue light scatters most."
-
-
-class Experiment:
-    """An experiment of one test's own, in which people ask and judge."""
-
-    def __init__(self, server: MlflowServer, recorder: Recorder, name: str) -> None:
-        self.name = name
-        self.tracking = TrackingServer(server.url, name, timeout_s=60)
-        self.datasets = EvaluationDatasets(self.tracking)
-        turns = TracedTurns(self.tracking)
-        self.desk = DatasetDesk(self.datasets, turns, Links(server.url, self.tracking))
-        self.reader = MlflowReader(server.url, name)
-        self._recorder = recorder
-
-    def ask(
-        self, question: str, *, thumb: bool | None = None, correction: str | None = None
-    ) -> str:
-        """One answered question, judged if wanted; its trace ID."""
-        trace = self._recorder.start_turn()
-        messages = [
-            {"role": "system", "content": f"Prompt {next(numbers)}."},
-            {"role": "user", "content": question},
-        ]
-        trace.describe(f"req-{next(numbers)}", "ann", "c-1", messages)
-        self.tracking.write_trace(trace.end("complete", "Because of the sea."))
-        if thumb is not None:
-            self.say(trace.trace_id, "user_feedback", thumb)
-        if correction is not None:
-            self.say(trace.trace_id, "expected_response", correction)
-        return trace.trace_id
-
-    def say(self, trace_id: str, name: str, value: Any) -> None:
-        """Judge, or change the verdict of that name."""
-        self.tracking.write_verdict(
-            Verdict(
-                assessment_id=f"a-{name}-{trace_id}",
-                trace_id=trace_id,
-                kind="expectation" if name == "expected_response" else "feedback",
-                name=name,
-                value=value,
-                source_type="HUMAN",
-                source_id="ann",
-                rationale=None,
-                metadata={},
-            )
-        )
-
-    def withdraw(self, trace_id: str, name: str) -> None:
-        """Take a verdict back."""
-        self.tracking.withdraw(trace_id, f"a-{name}-{trace_id}")
-
-    def expected(self, dataset: str) -> dict[str, str | None]:
-        """What each question of a dataset is expected to be answered with, read by MLflow."""
-        [found] = [
-            one
-            for one in self.reader.client.search_datasets([self.reader.experiment_id])
-            if one.name == dataset
-        ]
-        return {
-            one.inputs["messages"][-1]["content"]: (one.expectations or {}).get("expected_response")
-            for one in found.records
-        }
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +39,8 @@ def recorder() -> Recorder:
 @pytest.fixture
 def experiment(
     mlflow_server: MlflowServer, recorder: Recorder, request: pytest.FixtureRequest
-) -> Experiment:
-    made = Experiment(mlflow_server, recorder, request.node.name[:200])
+) -> JudgedExperiment:
+    made = JudgedExperiment(mlflow_server, recorder, request.node.name[:200])
 
     def known() -> bool:
         made.tracking.experiment_id()
@@ -114,7 +50,9 @@ def experiment(
     return made
 
 
-def test_a_thumb_down_becomes_a_record_without_an_expected_answer(experiment: Experiment) -> None:
+def test_a_thumb_down_becomes_a_record_without_an_expected_answer(
+    experiment: JudgedExperiment,
+) -> None:
     trace_id = experiment.ask("Why is the sky blue?", thumb=False)
     experiment.ask("Is it far?", thumb=True)
     experiment.ask("And so?")
@@ -134,7 +72,7 @@ def test_a_thumb_down_becomes_a_record_without_an_expected_answer(experiment: Ex
     }
 
 
-def test_no_answer_of_the_model_becomes_an_expected_one(experiment: Experiment) -> None:
+def test_no_answer_of_the_model_becomes_an_expected_one(experiment: JudgedExperiment) -> None:
     experiment.ask("Bad?", thumb=False)
     experiment.ask("Good?", thumb=True)
     experiment.ask("Unjudged?")
@@ -148,7 +86,7 @@ def test_no_answer_of_the_model_becomes_an_expected_one(experiment: Experiment) 
     }
 
 
-def test_only_corrected_questions_where_asked_for(experiment: Experiment) -> None:
+def test_only_corrected_questions_where_asked_for(experiment: JudgedExperiment) -> None:
     experiment.ask("Bad?", thumb=False)
     experiment.ask("Blank?", correction="   ")
     experiment.ask("Corrected?", correction=CORRECTION)
@@ -156,7 +94,7 @@ def test_only_corrected_questions_where_asked_for(experiment: Experiment) -> Non
     assert experiment.expected("corrected") == {"Corrected?": CORRECTION}
 
 
-def test_building_again_changes_nothing(experiment: Experiment) -> None:
+def test_building_again_changes_nothing(experiment: JudgedExperiment) -> None:
     experiment.ask("Why?", thumb=False, correction=CORRECTION)
     experiment.desk.build("again", "negative", 1)
     before = list(as_jsonl(experiment.desk.records("again")))
@@ -166,7 +104,7 @@ def test_building_again_changes_nothing(experiment: Experiment) -> None:
     assert list(as_jsonl(experiment.desk.records("again"))) == before
 
 
-def test_a_dataset_follows_what_people_change_and_take_back(experiment: Experiment) -> None:
+def test_a_dataset_follows_what_people_change_and_take_back(experiment: JudgedExperiment) -> None:
     changed = experiment.ask("Changed?", thumb=False, correction="First.")
     withdrawn = experiment.ask("Withdrawn?", thumb=False, correction="Never mind.")
     experiment.desk.build("followed", "corrected", 1)
@@ -179,7 +117,7 @@ def test_a_dataset_follows_what_people_change_and_take_back(experiment: Experime
 
 
 def test_the_latest_correction_of_a_question_wins_whichever_is_added_last(
-    experiment: Experiment,
+    experiment: JudgedExperiment,
 ) -> None:
     first = experiment.ask("Why?", correction="First.")
     experiment.ask("Why?", correction="Second.")
@@ -192,7 +130,7 @@ def test_the_latest_correction_of_a_question_wins_whichever_is_added_last(
     assert experiment.expected("one") == {"Why?": "Second."}
 
 
-def test_one_trace_is_added_once(experiment: Experiment) -> None:
+def test_one_trace_is_added_once(experiment: JudgedExperiment) -> None:
     trace_id = experiment.ask("Why?", thumb=False, correction=CORRECTION)
     added = experiment.desk.add_trace("triage", trace_id)
     assert (added.added, added.with_expectation) == (1, 1)
@@ -200,7 +138,7 @@ def test_one_trace_is_added_once(experiment: Experiment) -> None:
     assert (again.added, again.changed, again.unchanged, again.total) == (0, 0, 1, 1)
 
 
-def test_a_deleted_trace_keeps_its_record_and_its_correction(experiment: Experiment) -> None:
+def test_a_deleted_trace_keeps_its_record_and_its_correction(experiment: JudgedExperiment) -> None:
     trace_id = experiment.ask("Why?", correction=CORRECTION)
     experiment.desk.build("kept", "corrected", 1)
     experiment.reader.client.delete_traces(experiment.reader.experiment_id, trace_ids=[trace_id])
@@ -209,27 +147,27 @@ def test_a_deleted_trace_keeps_its_record_and_its_correction(experiment: Experim
     assert experiment.expected("kept") == {"Why?": CORRECTION}
 
 
-def test_traces_that_are_not_ours_are_passed_over(experiment: Experiment) -> None:
+def test_traces_that_are_not_ours_are_passed_over(experiment: JudgedExperiment) -> None:
     known = experiment.ask("Why?")
     turns = TracedTurns(experiment.tracking)
     found = list(turns.load(["tr-" + "0" * 32, known]))
     assert [turn and turn.trace_id for turn in found] == [None, known]
 
 
-def test_nothing_found_makes_no_dataset(experiment: Experiment) -> None:
+def test_nothing_found_makes_no_dataset(experiment: JudgedExperiment) -> None:
     experiment.ask("Why?", thumb=True)
     assert experiment.desk.build("empty", "negative", 1) is None
     assert experiment.desk.names() == []
 
 
-def test_the_longest_correction_arrives_whole(experiment: Experiment) -> None:
+def test_the_longest_correction_arrives_whole(experiment: JudgedExperiment) -> None:
     longest = "😀" * LONGEST_CORRECTION
     experiment.ask("Why?", correction=longest)
     experiment.desk.build("long", "corrected", 1)
     assert experiment.expected("long") == {"Why?": longest}
 
 
-def test_two_who_build_at_once_get_one_dataset(experiment: Experiment) -> None:
+def test_two_who_build_at_once_get_one_dataset(experiment: JudgedExperiment) -> None:
     trace_ids = [experiment.ask(f"Question {number}?") for number in range(6)]
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda one: experiment.desk.add_trace("shared", one), trace_ids))
@@ -247,7 +185,7 @@ class RefusesOne(EvaluationDatasets):
 
 
 def test_what_mlflow_refuses_is_named_and_the_rest_goes_in(
-    experiment: Experiment, mlflow_server: MlflowServer
+    experiment: JudgedExperiment, mlflow_server: MlflowServer
 ) -> None:
     experiment.ask("Fine?", thumb=False)
     refused = experiment.ask("Fine too?", thumb=False, correction="too long")
@@ -262,7 +200,7 @@ def test_what_mlflow_refuses_is_named_and_the_rest_goes_in(
     assert experiment.expected("partly") == {"Fine?": None}
 
 
-def test_an_unknown_trace_or_dataset_is_said_to_be_unknown(experiment: Experiment) -> None:
+def test_an_unknown_trace_or_dataset_is_said_to_be_unknown(experiment: JudgedExperiment) -> None:
     with pytest.raises(NotFound, match="no trace of a turn"):
         experiment.desk.add_trace("x", "tr-" + "0" * 32)
     assert experiment.desk.names() == []
@@ -272,7 +210,7 @@ def test_an_unknown_trace_or_dataset_is_said_to_be_unknown(experiment: Experimen
 
 
 @pytest.mark.parametrize("name", ["", " ", "a'b", 'a"b', "a/b", "x" * 101, "a\nb"])
-def test_a_bad_name_is_refused(name: str, experiment: Experiment) -> None:
+def test_a_bad_name_is_refused(name: str, experiment: JudgedExperiment) -> None:
     with pytest.raises(InvalidValue, match="name: expected"):
         experiment.desk.build(name, "all", 1)
 
@@ -286,15 +224,17 @@ def test_without_mlflow_it_says_so(recorder: Recorder) -> None:
         desk.build("x", "all", 1)
 
 
-def test_records_of_many_pages_are_all_read(experiment: Experiment) -> None:
+def test_records_of_many_pages_are_all_read(experiment: JudgedExperiment) -> None:
     dataset = experiment.datasets.find_or_create("large")
-    many = [Record({"messages": [{"role": "user", "content": str(n)}]}) for n in range(1050)]
+    many = [Record({"messages": [{"role": "user", "content": str(n)}]}) for n in range(1001)]
     assert experiment.datasets.merge(dataset.id, many) == []
     assert {one.key for one in experiment.datasets.records(dataset.id)} == {one.key for one in many}
 
 
 @pytest.fixture
-def app(tmp_path: Path, experiment: Experiment, mlflow_server: MlflowServer) -> Iterator[Flask]:
+def app(
+    tmp_path: Path, experiment: JudgedExperiment, mlflow_server: MlflowServer
+) -> Iterator[Flask]:
     settings = load_settings(
         _env_file=None,
         data_dir=tmp_path,
@@ -307,7 +247,7 @@ def app(tmp_path: Path, experiment: Experiment, mlflow_server: MlflowServer) -> 
     app.extensions["thumbprint"].database.close()
 
 
-def test_the_commands_build_and_export(app: Flask, experiment: Experiment) -> None:
+def test_the_commands_build_and_export(app: Flask, experiment: JudgedExperiment) -> None:
     run = app.test_cli_runner().invoke
     nothing = run(args=["dataset", "build", "--name", "night"])
     assert nothing.output == "No thumb down in the last 24 hours, so no dataset was made.\n"
@@ -315,7 +255,7 @@ def test_the_commands_build_and_export(app: Flask, experiment: Experiment) -> No
     built = run(args=["dataset", "build", "--name", "night", "--from", "corrected", "--hours", "1"])
     assert built.exit_code == 0, built.output
     assert "night: 1 added, 0 changed, 0 as they were.\n" in built.output
-    assert "It has 1 records, 1 with an expected answer.\n" in built.output
+    assert "Records: 1, with an expected answer: 1.\n" in built.output
     exported = run(args=["dataset", "export", "--name", "night"])
     [line] = exported.stdout.splitlines()
     assert json.loads(line) == {
@@ -337,7 +277,7 @@ def test_the_commands_fail_with_one_line(app: Flask) -> None:
     assert failed.output == "Error: There is no dataset 'none'. There is: none yet.\n"
 
 
-def test_times_are_those_of_the_question(experiment: Experiment) -> None:
+def test_times_are_those_of_the_question(experiment: JudgedExperiment) -> None:
     experiment.ask("Why?", thumb=False)
     later = DatasetDesk(
         experiment.datasets,

@@ -1,7 +1,8 @@
 """The operator's commands: `flask --app app …`."""
 
 from app.cli.datasets import dataset
+from app.cli.evaluate import evaluate
 from app.cli.operator import operator
 from app.cli.outbox import outbox
 
-COMMANDS = (dataset, operator, outbox)
+COMMANDS = (dataset, evaluate, operator, outbox)

@@ -62,9 +62,9 @@ def _describe(built: Built) -> str:
     done = f"{built.added} added, {built.changed} changed, {built.unchanged} as they were."
     lines = [
         f"{built.name}: {done}",
-        f"It has {built.total} records, {built.with_expectation} with an expected answer.",
+        f"Records: {built.total}, with an expected answer: {built.with_expectation}.",
     ]
     if built.gone:
-        lines.append(f"{built.gone} traces were passed over: deleted, or no turn of this app.")
+        lines.append(f"Passed over, because deleted or no turn of this app: {built.gone} traces.")
     lines += [f"MLflow refused the record of {trace_id}." for trace_id in built.refused]
     return "\n".join(lines)

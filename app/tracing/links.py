@@ -22,7 +22,8 @@ class Links:
 
     def evaluation(self, experiment_id: str, run_id: str) -> str:
         """One evaluation run, answer by answer."""
-        return f"{self.ui_url}/#/experiments/{experiment_id}/evaluation-runs/{run_id}"
+        runs = f"{self.ui_url}/#/experiments/{experiment_id}/evaluation-runs"
+        return f"{runs}?selectedRunUuid={run_id}"
 
     def _experiment(self) -> str:
         return f"{self.ui_url}/#/experiments/{self.tracking.experiment_id()}"

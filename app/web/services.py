@@ -8,8 +8,10 @@ from flask import Flask, current_app
 from app.datasets import DatasetDesk
 from app.feedback import FeedbackDesk
 from app.insights.building import Insights
+from app.llm.agent import Model
 from app.settings import Settings
 from app.store.database import Database
+from app.tracing.links import Links
 from app.tracing.tracking import TrackingServer
 from app.turns.engine import TurnEngine
 from app.turns.watch import TurnWatch
@@ -25,10 +27,12 @@ class Services:
 
     settings: Settings
     database: Database
+    model: Model
     engine: TurnEngine
     watch: TurnWatch
     feedback: FeedbackDesk
     tracking: TrackingServer
+    links: Links
     datasets: DatasetDesk
     insights: Insights
     limiter: RateLimiter

@@ -1,0 +1,109 @@
+"""What is checked of an answer without a second model, and when it passes.
+
+An answer can pass only where somebody wrote what it should have been: no rule can tell whether an
+answer to anything else is right. Without such a correction it is `unchecked`, unless the model gave
+no answer or refused, which is `failed` everywhere.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["passed", "failed", "unchecked"]
+
+# An answer that shares half its words with the correction, both ways, is close to it.
+SIMILAR_ENOUGH = 0.5
+# A refusal says so at its beginning; further down, "I cannot" may be about anything.
+_BEGINNING = 200
+_REFUSALS = re.compile(
+    r"\b(i|we)('m| am| are)? ?(can ?not|can't|won't|will not|unable to|not able to)\b|\bas an ai\b"
+)
+# Words; scripts without spaces count by the character.
+_WORDS = re.compile(
+    r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found of one answer. What needs a correction is None without one."""
+
+    status: Status
+    why: str
+    words: int
+    refused: bool
+    contains: bool | None = None
+    similarity: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a judge said: whether the answer is right, and why. `right` is None when it failed."""
+
+    right: bool | None
+    why: str
+
+
+def check(
+    answer: str | None,
+    expected: str | None,
+    verdict: Verdict | None = None,
+    similar_enough: float = SIMILAR_ENOUGH,
+) -> Checked:
+    """Check an answer (None: the model failed) against the correction, if there is one.
+
+    With a correction it passes when the judge says that it is right or, without a judge, when it
+    contains the correction or is similar enough. A refusal fails unless the correction is one too.
+    """
+    answer = (answer or "").strip()
+    words = _WORDS.findall(answer.casefold())
+    if not words:
+        return Checked("failed", "no answer", 0, refused=False)
+    refused = is_refusal(answer)
+    if expected is None:
+        if refused:
+            return Checked("failed", "refused", len(words), refused)
+        return Checked("unchecked", "nobody wrote what the answer should be", len(words), refused)
+    contains, similarity = contains_text(answer, expected), token_f1(answer, expected)
+    status, why = _decide(
+        refused=refused and not is_refusal(expected),
+        close=contains or similarity >= similar_enough,
+        verdict=verdict,
+    )
+    return Checked(status, why, len(words), refused, contains, similarity)
+
+
+def _decide(*, refused: bool, close: bool, verdict: Verdict | None) -> tuple[Status, str]:
+    if refused:
+        return "failed", "refused"
+    if verdict is None:
+        return ("passed", "like the correction") if close else ("failed", "unlike the correction")
+    if verdict.right is None:
+        return "failed", f"the judge failed: {verdict.why}"
+    return "passed" if verdict.right else "failed", f"judge: {verdict.why}"
+
+
+def contains_text(answer: str, expected: str) -> bool:
+    """Whether the words of `expected` stand in `answer`, in a row; case and punctuation aside."""
+    wanted = _WORDS.findall(expected.casefold())
+    return f" {' '.join(wanted)} " in f" {' '.join(_WORDS.findall(answer.casefold()))} "
+
+
+def token_f1(answer: str, expected: str) -> float:
+    """How much two texts share, from 0 to 1: the F1 of their words, each as often as it occurs.
+
+    The measure of SQuAD, https://arxiv.org/abs/1606.05250, without dropping articles.
+    """
+    one, other = (
+        Counter(_WORDS.findall(answer.casefold())),
+        Counter(_WORDS.findall(expected.casefold())),
+    )
+    shared = (one & other).total()
+    return 2 * shared / (one.total() + other.total()) if shared else 0.0
+
+
+def is_refusal(text: str) -> bool:
+    """Whether a text begins by declining to answer, in English."""
+    beginning = text[:_BEGINNING].casefold().replace("\u2019", "'")
+    return bool(_REFUSALS.search(beginning))
