@@ -21,7 +21,7 @@ from app.tracing.tracking import NotDelivered
 
 SOURCE_TAG = "thumbprint.trace_id"
 VERDICT_TAG = "thumbprint.verdict"
-_COPIED_TAGS = ("thumbprint.version", "thumbprint.ending", "thumbprint.demo")
+_COPIED_TAGS = ("thumbprint.version", "thumbprint.model", "thumbprint.ending", "thumbprint.demo")
 
 Progress = Callable[[int, int], None]
 

@@ -60,7 +60,7 @@ def evaluate(
     judge_model = judge or settings.evaluation_judge_model
     replay = Replay(services().model, settings.chat_system_prompt, settings.chat_turn_timeout_s)
     facts = {
-        "model": settings.chat_agent or settings.chat_model,
+        "model": settings.answering_model,
         "version": settings.app_version,
         "system_prompt": settings.chat_system_prompt[:LONGEST_PARAMETER],
         "judge": judge_model or "none",
