@@ -33,7 +33,7 @@ README = README_PATH.read_text()
 
 SETTINGS_TABLE = re.compile(r"(?s)(<!-- settings:[^\n]*-->\n).*?(<!-- /settings -->)")
 # These end a start and are read in a terminal; no client ever gets them.
-TERMINAL_ONLY = {"settings", "cannot_start", "model_not_installed"}
+TERMINAL_ONLY = {"settings", "cannot_start", "cannot_evaluate", "model_not_installed"}
 
 
 def section(title: str) -> str:
