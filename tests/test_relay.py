@@ -318,3 +318,146 @@ class Recorded(threading.Event):
     def wait(self, timeout: float | None = None) -> bool:
         self.pauses.append(timeout or 0.0)
         return super().wait(0.01)
+
+
+# Several relays, one of which sleeps for longer than its lease
+
+
+class Sleeper:
+    """A relay that has claimed a row and stands still until told to go on with its delivery."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._hold = threading.Event()
+        self._tracking = SleepingTracking(scene.tracking, self._hold)
+        self._relay = Relay(scene.database, self._tracking, scene.clock)
+        self._delivering = threading.Thread(target=self._deliver_one)
+        self._delivering.start()
+        eventually(lambda: self._tracking.waiting)
+
+    def _deliver_one(self) -> None:
+        while not self._tracking.waiting:
+            self._relay.deliver_next()  # Rows that something newer has replaced are passed over.
+
+    def fail_with(self, error: NotDelivered) -> None:
+        """Let the delivery fail once it goes on."""
+        self._tracking.failures = [error]
+
+    def wake(self) -> None:
+        """Go on, and note what has been delivered."""
+        self._hold.set()
+        self._delivering.join(10)
+        assert not self._delivering.is_alive()
+
+
+class SleepingTracking(TrackingDouble):
+    """The way one relay takes to the same tracking server."""
+
+    def __init__(self, real: TrackingDouble, hold: threading.Event) -> None:
+        super().__init__()
+        self.verdicts, self.traces, self.log = real.verdicts, real.traces, real.log
+        self.hold = hold
+
+
+def test_a_relay_that_wakes_up_late_does_not_undo_a_newer_choice(scene: Scene) -> None:
+    scene.judge(True)
+    asleep = Sleeper(scene)
+    scene.clock.advance(LEASE_MS)
+    scene.judge(False, "changed")
+    scene.deliver_all()
+    assert scene.states() == [(False, "recorded")]
+    asleep.wake()
+    assert scene.tracking.log[-1] == "user_feedback=True"
+    assert scene.states() == [(False, "saved")]  # and not recorded: MLflow has something else
+    scene.deliver_all()
+    (verdict,) = scene.tracking.verdicts.values()
+    assert (verdict.value, verdict.rationale) == (False, "changed")
+    assert verdict.metadata == {"client_request_id": "r1", "feedback_id": verdict.assessment_id}
+    assert scene.states() == [(False, "recorded")]
+    assert scene.owed().waiting == 0
+
+
+def test_a_relay_that_wakes_up_late_does_not_undo_a_withdrawal(scene: Scene) -> None:
+    scene.judge(True)
+    asleep = Sleeper(scene)
+    scene.clock.advance(LEASE_MS)
+    scene.desk.withdraw("ann", KEY, "user_feedback")
+    scene.deliver_all()
+    asleep.wake()
+    assert len(scene.tracking.verdicts) == 1
+    scene.deliver_all()
+    assert scene.tracking.verdicts == {}
+    assert scene.owed().waiting == 0
+
+
+def test_a_withdrawal_that_comes_late_does_not_take_back_what_was_said_since(scene: Scene) -> None:
+    scene.judge(True)
+    scene.deliver_all()
+    scene.desk.withdraw("ann", KEY, "user_feedback")
+    asleep = Sleeper(scene)
+    scene.clock.advance(LEASE_MS)
+    scene.judge(False)
+    scene.deliver_all()
+    asleep.wake()
+    assert scene.tracking.verdicts == {}
+    scene.deliver_all()
+    assert [one.value for one in scene.tracking.verdicts.values()] == [False]
+
+
+def test_several_relays_that_sleep_leave_the_newest_choice(scene: Scene) -> None:
+    sleepers = []
+    for value in (True, False, True):
+        scene.judge(value)
+        sleepers.append(Sleeper(scene))
+        scene.clock.advance(LEASE_MS)
+    scene.judge(False)
+    scene.deliver_all()
+    for asleep in reversed(sleepers):
+        asleep.wake()
+    scene.deliver_all()
+    assert [one.value for one in scene.tracking.verdicts.values()] == [False]
+    assert scene.states() == [(False, "recorded")]
+    assert scene.owed().waiting == 0
+
+
+def test_a_late_relay_whose_delivery_got_no_answer_owes_what_stands(scene: Scene) -> None:
+    scene.judge(True)
+    asleep = Sleeper(scene)
+    scene.clock.advance(LEASE_MS)
+    scene.judge(False)
+    scene.deliver_all()
+    asleep.fail_with(UNREACHABLE)
+    asleep.wake()
+    assert scene.states() == [(False, "saved")]
+    scene.deliver_all()
+    assert scene.tracking.log == ["user_feedback=False"] * 2
+
+
+def test_a_late_refusal_neither_buries_nor_marks_what_others_have_delivered(scene: Scene) -> None:
+    scene.judge(True)
+    asleep = Sleeper(scene)
+    scene.clock.advance(LEASE_MS)
+    scene.deliver_all()
+    asleep.fail_with(REFUSED)
+    asleep.wake()
+    assert scene.states() == [(True, "recorded")]
+    assert (scene.owed().waiting, scene.owed().dead) == (0, 0)
+
+
+def test_a_late_delivery_for_a_deleted_conversation_owes_nothing_more(scene: Scene) -> None:
+    scene.judge(True)
+    asleep = Sleeper(scene)
+    scene.clock.advance(LEASE_MS)
+    scene.deliver_all()
+    scene.database.write(lambda c: c.exec_driver_sql("DELETE FROM conversations"))
+    asleep.wake()
+    assert scene.owed().waiting == 0
+
+
+def test_a_trace_that_comes_late_is_the_same_trace(scene: Scene) -> None:
+    scene.owe_trace()
+    asleep = Sleeper(scene)
+    scene.clock.advance(LEASE_MS)
+    scene.deliver_all()
+    asleep.wake()
+    assert scene.trace_state() == "stored"
+    assert scene.owed().waiting == 0

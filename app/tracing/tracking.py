@@ -129,7 +129,7 @@ class TrackingServer:
         assessment = _as_assessment(verdict)
         with explained():
             try:
-                self._update(assessment)
+                self._update(verdict, assessment)
             except MlflowException as error:
                 if _status(error) != 404:
                     raise
@@ -139,7 +139,7 @@ class TrackingServer:
                     if _status(second) == 404:
                         raise
                     # Another relay created it since we looked; a real refusal fails again here.
-                    self._update(assessment)
+                    self._update(verdict, assessment)
 
     def withdraw(self, trace_id: str, assessment_id: str) -> None:
         """Remove an assessment; removing one that is not there is fine. Raises `NotDelivered`."""
@@ -159,16 +159,20 @@ class TrackingServer:
             # Its own experiment: the setting may have named another one then.
             store.delete_traces(experiment_id=info.experiment_id, trace_ids=[trace_id])
 
-    def _update(self, assessment: Assessment) -> None:
+    def _update(self, verdict: Verdict, assessment: Assessment) -> None:
         # MLflow keeps the old rationale when given none; an empty one clears it.
-        self._client.store.update_assessment(
-            trace_id=assessment.trace_id,
-            assessment_id=assessment.assessment_id,
+        updated = self._client.store.update_assessment(
+            trace_id=verdict.trace_id,
+            assessment_id=verdict.assessment_id,
             expectation=assessment.expectation,
             feedback=assessment.feedback,
-            rationale=assessment.rationale or "",
-            metadata=assessment.metadata,
+            rationale=verdict.rationale or "",
+            metadata=verdict.metadata,
         )
+        # To metadata it only adds, so what was taken out of it goes with the whole assessment.
+        if (updated.metadata or {}).keys() - verdict.metadata.keys():
+            self._client.delete_assessment(verdict.trace_id, verdict.assessment_id)
+            self._client.log_assessment(verdict.trace_id, assessment)
 
 
 def _as_assessment(verdict: Verdict) -> Assessment:
