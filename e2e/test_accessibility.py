@@ -17,6 +17,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"},
     "dark": {"color_scheme": "dark"},
     "phone": {"viewport": {"width": 360, "height": 740}, "has_touch": True},
+    "narrow": {"viewport": {"width": 320, "height": 640}},
 }
 RICH = "# Title\n\nText with `code` and [a link](https://example.org).\n\n```python\nx = 1\n```\n"
 
@@ -45,6 +46,11 @@ def test_axe_finds_no_violation(
     expect_no_violation(chat)
 
     thumb(message, "down").click()
+    expect(chat.find("feedback-panel")).to_be_visible()
+    expect_no_violation(chat)
+    message.get_by_role("button", name="Incomplete").click()
+    message.get_by_label("4 of 5 stars").first.check(force=True)
+    message.get_by_test_id("comment").fill("Too short.")
     expect_recorded(message)
     expect_no_violation(chat)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Response, Route, expect
 
-from e2e.chat_page import ChatPage, answer_text
+from e2e.chat_page import ChatPage, answer_text, thumb
 from e2e.main_thread import LONG_MS, watch_main_thread
 from e2e.rich_answer import LAST_WORDS, RICH, tokens
 from tests.processes import ROOT
@@ -65,6 +65,18 @@ def test_scripts_and_styles_stay_light(open_page: Callable[..., ChatPage], stack
     assert sum(sizes.values()) < MOST_BYTES, sizes
 
 
+def test_what_follows_a_verdict_loads_with_the_first_one(
+    open_page: Callable[..., ChatPage], stack: Stack
+) -> None:
+    chat, responses = loaded(open_page, stack)
+    later = {path.name for path in (ROOT / "frontend" / "feedback").iterdir()}
+    assert later & {one.url.rsplit("/", 1)[1] for one in responses} == set()
+    thumb(chat.answers.first, "up").click()
+    expect(chat.find("feedback-panel")).to_be_visible()
+    names = [one.url.rsplit("/", 1)[1] for one in responses]
+    assert sorted(name for name in names if name in later) == sorted(later)
+
+
 def test_no_request_leaves_the_origin(open_page: Callable[..., ChatPage], stack: Stack) -> None:
     _, responses = loaded(open_page, stack)
     assert responses
@@ -108,6 +120,7 @@ def test_every_module_is_asked_for_at_once(
         *chat.page.locator("script[src]").evaluate_all(names, "src"),
     ]
     fetched = {one.url.rsplit("/", 1)[1] for one in responses if one.url.endswith(".js")}
+    # Those in folders belong to other pages, or load when they are wanted.
     written = {path.name for path in (ROOT / "frontend").glob("*.js")}
     # A module nobody announced would be found, and asked for, only when another had arrived.
     assert sorted(announced) == sorted(fetched)

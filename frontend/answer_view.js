@@ -1,9 +1,10 @@
 /** One answer on the page: its text, progress and ending, and what one can do with it. */
 import { copyOf, find } from "./element.js";
-import { showFeedback } from "./feedback_view.js";
 import { copy, say } from "./notice.js";
 import { paint } from "./painter.js";
 import { proseIn } from "./prose.js";
+import { thumbsOf } from "./thumbs.js";
+import { note } from "./unsent.js";
 
 const SECONDS_SHOWN_AFTER = 4;
 const QUIET_AFTER = 8;
@@ -21,7 +22,8 @@ export function answerView(turn, again) {
 	const node = copyOf("answer");
 	const render = proseIn(find(".prose", node));
 	const progress = find(".progress", node);
-	const allowFeedback = showFeedback(turn, node);
+	const allowFeedback = thumbsOf(turn, node);
+	let noted = document.body.dataset.signals !== "true";
 	let heardAt = Date.now();
 
 	/** @type {Job} */
@@ -72,8 +74,12 @@ export function answerView(turn, again) {
 		const button = target instanceof Element ? target.closest("button") : null;
 		const hook = button?.dataset.testid ?? "";
 		if (hook === "retry" || hook === "regenerate") again(turn);
-		else if (button && hook.startsWith("copy"))
+		else if (button && hook.startsWith("copy")) {
 			copy(button, button.closest("figure")?.querySelector("pre")?.textContent ?? turn.text);
+			if (noted || !turn.outcome?.trace_id) return;
+			note(turn.id, "implicit_copy");
+			noted = true;
+		}
 	};
 	if (turn.outcome) {
 		finish(turn.outcome);

@@ -1,6 +1,8 @@
 /** The HTTP side of the contract: JSON in and out, one error class for every way it can fail. */
 
 const TIMEOUT_MS = 15_000;
+/** Browsers let at most 64 KiB outlive a page; a character takes up to three bytes. */
+const MOST_KEPT_ALIVE = 20_000;
 
 /** @type {Api} */
 export const api = {
@@ -8,17 +10,20 @@ export const api = {
 	conversation: (id) => call("GET", `/conversations/${id}`),
 	rename: (id, title) => call("PATCH", `/conversations/${id}`, { title }),
 	remove: (id) => call("DELETE", `/conversations/${id}`),
-	feedback: (method, query, body) => call(method, `/feedback?client_request_id=${query}`, body),
+	call,
 };
 
 /** @type {Call} */
-async function call(method, path, body) {
+async function call(method, path, content, key) {
+	const body = content && JSON.stringify(content);
+	const json = { Accept: "application/json", "Content-Type": "application/json" };
 	const response = await fetch(path, {
 		method,
-		headers: { Accept: "application/json", "Content-Type": "application/json" },
-		body: body && JSON.stringify(body),
+		headers: { ...json, ...(key && { "Idempotency-Key": key }) },
+		body,
 		cache: "no-store",
-		keepalive: method !== "GET", // a click just before the tab closes still arrives
+		// A click just before the tab closes still arrives.
+		keepalive: method !== "GET" && (body?.length ?? 0) < MOST_KEPT_ALIVE,
 		signal: AbortSignal.timeout(TIMEOUT_MS),
 	}).catch(() => {
 		throw failure("The server could not be reached.");

@@ -2,13 +2,14 @@
 import * as chat from "./chat.js";
 import * as connection from "./connection.js";
 import { find } from "./element.js";
-import { sendUnsent } from "./feedback.js";
 import { followLinks } from "./router.js";
+import * as unsent from "./unsent.js";
 
 connection.start();
 chat.start();
 followLinks();
 sendUnsent();
+window.addEventListener("online", sendUnsent);
 
 for (const example of document.querySelectorAll("[data-example]"))
 	example.addEventListener("click", () => chat.ask(example.textContent));
@@ -25,3 +26,8 @@ sidebar.ontoggle = () => {
 };
 window.addEventListener("popstate", () => sidebar.hidePopover());
 matchMedia("(max-width: 50rem)").addEventListener("change", () => sidebar.hidePopover());
+
+/** What earlier visits left. */
+function sendUnsent() {
+	if (unsent.all().length) import("./feedback/feedback.js").catch(() => {});
+}

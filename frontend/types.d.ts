@@ -57,12 +57,13 @@ type ConversationRecord = ConversationSummary & { turns: TurnRecord[] };
 
 /** How a turn ended: what the server's record or the last frame says of it. */
 type Outcome = Partial<TurnRecord> & { ending: TurnRecord["ending"] };
-/** `value` null: no thumb, or withdrawn. */
-type Verdict = { value: boolean | null; comment: string };
 /** saved: durable on the server; recorded: in MLflow. */
-type FeedbackState = "idle" | "sending" | "saved" | "recorded" | "retrying" | "refused";
-/** `reason`: why it was refused. */
-type ShownVerdict = Verdict & { state: FeedbackState; reason?: string };
+type FeedbackState = "sending" | "saved" | "recorded" | "retrying" | "refused";
+/** What is said under one name. `value` null: withdrawn, or refused the first time. */
+type Part = { value: unknown; rationale: string; state: FeedbackState; reason?: string };
+/** What the server is to take down under a name; with a `value` of null, to remove. */
+type Wish = { key: string; turn: string; name: string; value: unknown; rationale: string };
+type Keep = (turn: string, name: string, value: unknown, rationale?: string) => Wish;
 /** Draws until the deadline (as of performance.now()); true when nothing is left to draw. */
 type Job = (deadline: number) => boolean;
 type Turn = import("./turn.js").Turn;
@@ -77,17 +78,29 @@ type Api = {
   conversation(id: string): Promise<ConversationRecord>;
   rename(id: string, title: string): Promise<ConversationSummary>;
   remove(id: string): Promise<{ kept_in_mlflow: number }>;
-  feedback(method: string, query: string, body?: object): Promise<FeedbackAnswer>;
+  call: Call;
 };
-/** What the reader thinks of one turn. */
+/** What the reader says of one turn. */
 type Feedback = {
-  shown: ShownVerdict;
-  /** Called when `shown` is another: by the newest view of the turn. */
+  /** By name, without signals. */
+  shown: Map<string, Part>;
+  /** Called when `shown` is another: the newest view of the turn sets it. */
   changed(): void;
-  /** Take the server's record, then carry on with what it has not confirmed yet. */
+  /** Take the server's record; what it has not answered yet stays on top. */
   start(records: FeedbackRecord[]): void;
-  want(verdict: Verdict): void;
+  /** Say it, or with null take it back. */
+  say(name: string, value: unknown, rationale?: string): void;
+  /** Others may have moved on: send what they left, or ask the server what holds. */
+  lookAgain(): void;
+  /** Try now what waits to be tried again. */
+  wake(): void;
+  /** The page is going: send what has waited its turn. */
+  flush(): void;
 };
+/** Shows what `shown` has become. */
+type Update = () => void;
+/** Makes one part of the panel work, and returns what shows it anew. */
+type PartView = (feedback: Feedback, root: HTMLElement) => Update;
 
 /** Elements that index.html promises and that are more than an HTMLElement. */
 interface Promised {
@@ -95,8 +108,6 @@ interface Promised {
   "#question": HTMLTextAreaElement;
   "#send": HTMLButtonElement;
   "#confirm": HTMLDialogElement;
-  ".comment-form": HTMLFormElement;
-  ".comment-form .button": HTMLButtonElement;
   textarea: HTMLTextAreaElement;
   a: HTMLAnchorElement;
   button: HTMLButtonElement;
@@ -133,6 +144,6 @@ type Belongs = (line: string, previous: string) => unknown;
 
 /** Rename or delete, from a row of the list. */
 type RowAction = (id: string, title: string, row: HTMLElement) => void;
-type Call = (method: string, path: string, body?: object) => Promise<any>;
+type Call = (method: string, path: string, body?: object | null, key?: string) => Promise<any>;
 /** Where the sign closes what began at `from`; -1 where it does not. */
 type Closing = (text: string, sign: string, from: number) => number;

@@ -87,6 +87,17 @@ class MlflowReader:
         """Every piece of feedback on the trace, superseded ones included."""
         return verdicts_of(self.trace(trace_id))
 
+    def opinions(self, trace_id: str) -> dict[str, object]:
+        """What a person said of the trace, by name: feedback and corrections; each name once."""
+        found = self.trace(trace_id).info.assessments
+        said = [
+            (one.name, held.value)
+            for one in found
+            if one.source.source_type == "HUMAN" and (held := one.feedback or one.expectation)
+        ]
+        assert len(dict(said)) == len(said), f"a name twice on {trace_id}"
+        return dict(said)
+
     def verdict(self, trace_id: str) -> object:
         """The value of a person's only verdict; AssertionError unless there is exactly one."""
         found = [one for one in self.verdicts(trace_id) if one.source_type == "HUMAN"]

@@ -55,8 +55,10 @@ def make_blueprint(version: str) -> Blueprint:
     """Return the assets' route and templates; `version` is the hash in their address today."""
     blueprint = Blueprint("assets", __name__, template_folder=str(FRONTEND))
     files = {
-        path.name: CompressedText(path.read_bytes(), _MEDIA_TYPES[path.suffix])
-        for path in FRONTEND.iterdir()
+        path.relative_to(FRONTEND).as_posix(): CompressedText(
+            path.read_bytes(), _MEDIA_TYPES[path.suffix]
+        )
+        for path in FRONTEND.rglob("*")
         if path.suffix in _MEDIA_TYPES
     }
 
