@@ -19,7 +19,7 @@ from app.tracing.links import Links
 from app.tracing.spans import Recorder
 from app.tracing.traced_turns import TracedTurns
 from app.tracing.tracking import TrackingServer
-from app.turn_log import MemoryTurnLog
+from app.turn_log import MemoryTurnLog, TurnLog
 from app.turns.ending import TurnEnder
 from app.turns.engine import TurnEngine, TurnRules
 from app.turns.watch import TurnWatch
@@ -96,7 +96,7 @@ def _build_services(settings: Settings, model: Model, registry: CollectorRegistr
         model=model,
         recorder=recorder,
         ender=ender,
-        turn_log=MemoryTurnLog(),
+        turn_log=_choose_turn_log(settings),
         rules=TurnRules(
             system_prompt=settings.chat_system_prompt,
             history_turns=settings.chat_history_turns,
@@ -124,6 +124,17 @@ def _build_services(settings: Settings, model: Model, registry: CollectorRegistr
             links,
             Vocabulary(settings.feedback_dimensions, settings.reasons),
         ),
-        limiter=RateLimiter(settings.rate_limit_messages, settings.rate_limit_feedback),
+        limiter=RateLimiter(
+            settings.rate_limit_messages, settings.rate_limit_feedback, settings.redis_url
+        ),
         sockets=sockets,
     )
+
+
+def _choose_turn_log(settings: Settings) -> TurnLog:
+    if settings.redis_url is None:
+        return MemoryTurnLog()
+    # An optional dependency, and a cost that a single process need not bear.
+    from app.turn_log.shared import SharedTurnLog
+
+    return SharedTurnLog(settings.redis_url)

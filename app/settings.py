@@ -18,7 +18,7 @@ from app.errors import SettingsError
 
 EMBEDDED_MODEL = "SmolLM2-135M-Instruct"
 
-_SECRETS = {"SECRET_KEY", "DATABASE_URL", "OPENAI_API_KEY", "OPERATOR_PASSWORD_HASH"}
+_SECRETS = {"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY", "OPERATOR_PASSWORD_HASH"}
 
 WordList = Annotated[tuple[str, ...], NoDecode]
 
@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the web server listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port of the web server.")
     web_concurrency: PositiveInt = Field(
-        1, le=64, description="gunicorn workers. One gevent worker holds thousands of sockets."
+        1, le=64, description="gunicorn workers, one a core. More than one needs REDIS_URL."
     )
     app_environment: Literal["development", "production"] = Field(
         "development", description="`production` requires SECRET_KEY; tagged on every trace."
@@ -55,6 +55,10 @@ class Settings(BaseSettings):
     )
     database_url: str | None = Field(
         None, description="The app database; `postgresql://…`. Unset: SQLite in DATA_DIR."
+    )
+    redis_url: str | None = Field(
+        None,
+        description="`redis://…`, through which several workers share turns. Unset: one worker.",
     )
     mlflow_tracking_uri: str | None = Field(
         None, description="A tracking server of yours. Unset: `make run` starts one on MLFLOW_PORT."
@@ -201,14 +205,21 @@ class Settings(BaseSettings):
             raise ValueError("expected postgresql://… or sqlite:///…")
         return f"postgresql+psycopg://{rest}"
 
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis(cls, value: str | None) -> str | None:
+        if value and not re.match(r"rediss?://[^/]", value):
+            raise ValueError("expected redis://host:port/0 or rediss://…")
+        return value
+
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         if self.app_environment == "production" and not self.secret_key:
             raise ValueError("SECRET_KEY: required when APP_ENVIRONMENT=production, got nothing")
-        if self.web_concurrency > 1:
+        if self.web_concurrency > 1 and not self.redis_url:
             raise ValueError(
-                "WEB_CONCURRENCY: the turn log lives in the worker's memory, so expected 1, "
-                f"got {self.web_concurrency}"
+                "WEB_CONCURRENCY: workers share turns through Redis, so expected 1 or REDIS_URL "
+                f"with it, got {self.web_concurrency} without"
             )
         return self
 

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from app.store.database import Database
+from app.store.tables import metadata
+from tests.engines import PostgresqlServer, RedisServer
 from tests.scripted_model import ScriptedModel
 from tests.servers import MlflowServer, Stack
 
@@ -33,6 +36,50 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowSe
     server.start()
     yield server
     server.terminate()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One Redis server for the whole run; a test that ends it must start it again."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.terminate()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    """One PostgreSQL server for the whole run; a test that ends it must start it again."""
+    server = PostgresqlServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgresql_database(postgresql_server: PostgresqlServer) -> Iterator[Database]:
+    """One migrated database on it. Ask for `database` instead, which empties it first."""
+    database = Database(postgresql_server.create_database())
+    database.migrate()
+    yield database
+    database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty app database, on each engine in turn."""
+    if request.param == "postgresql":
+        shared: Database = request.getfixturevalue("postgresql_database")
+        names = ", ".join(metadata.tables)
+        shared.write(lambda c: c.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY"))
+        yield shared
+    else:
+        own = Database(f"sqlite:///{tmp_path / 'app.db'}")
+        own.migrate()
+        yield own
+        own.close()
 
 
 @pytest.fixture(scope="session")

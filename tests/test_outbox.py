@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, select
@@ -16,14 +14,6 @@ from app.outbox import LEASE_MS, MAX_BACKOFF_MS, OutboxStatus, Parcel
 from app.store.database import Database
 from app.store.tables import outbox as rows
 from tests.doubles import MovableClock
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'app.db'}")
-    database.migrate()
-    yield database
-    database.close()
 
 
 @pytest.fixture

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,11 +68,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    database = Database(f"sqlite:///{tmp_path / 'app.db'}")
-    database.migrate()
-    yield Scene(database)
-    database.close()
+def scene(database: Database) -> Scene:
+    return Scene(database)
 
 
 def test_a_trace_goes_before_its_feedback_and_both_are_noted(scene: Scene) -> None:
@@ -291,6 +286,7 @@ def test_a_database_away_for_a_moment_does_not_end_the_relay(scene: Scene) -> No
     eventually(lambda: scene.trace_state() == "stored")
     stopping.set()
     running.join(5)
+    away.close()
     assert stopping.pauses[0] == LONGEST_PAUSE_S
 
 

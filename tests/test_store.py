@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,14 +17,6 @@ from app.store.turns import NewTurn, TurnEnd, TurnRow
 from tests.doubles import NOON
 
 numbers = itertools.count()
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'app.db'}")
-    database.migrate()
-    yield database
-    database.close()
 
 
 def new_turn(database: Database, question: str = "Why?", **changes: Any) -> TurnRow:

@@ -5,19 +5,29 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from app.turn_log import Flusher, MemoryTurnLog, TurnLog, TurnWriter, follow
+from app.turn_log import Flusher, FramesLost, MemoryTurnLog, TurnLog, TurnWriter, follow
+from app.turn_log.shared import SharedTurnLog
+from tests.engines import RedisServer
 from tests.waiting import eventually
 
 
-@pytest.fixture
-def turn_log() -> TurnLog:
-    return MemoryTurnLog()
+@pytest.fixture(params=["memory", "redis"])
+def turn_log(request: pytest.FixtureRequest) -> Iterator[TurnLog]:
+    if request.param == "memory":
+        yield MemoryTurnLog()
+        return
+    redis: RedisServer = request.getfixturevalue("redis_server")
+    redis.client().flushall()
+    turn_log = SharedTurnLog(redis.url)
+    turn_log.start(print)
+    yield turn_log
+    turn_log.close()
 
 
 def read(turn_log: TurnLog, after_seq: int = -1) -> tuple[list[str], bool]:
@@ -101,8 +111,31 @@ def test_late_followers_and_many_followers_get_the_same(turn_log: TurnLog) -> No
         assert {tuple(one.result(10)) for one in coming} == {tuple(map(str, range(50)))}
 
 
-def test_following_what_is_not_known_ends_at_once(turn_log: TurnLog) -> None:
-    assert list(follow(turn_log, "nothing", -1)) == []
+def test_following_what_is_not_known_or_has_gone_says_so(turn_log: TurnLog) -> None:
+    with pytest.raises(FramesLost):
+        next(follow(turn_log, "nothing", -1))
+    turn_log.create("t")
+    turn_log.append("t", ["0"], ended=False)
+    following = follow(turn_log, "t", -1)
+    next(following)
+    turn_log.forget("t")
+    with pytest.raises(FramesLost):
+        next(following)
+
+
+def test_following_past_the_end_says_so(turn_log: TurnLog) -> None:
+    turn_log.create("t")
+    turn_log.append("t", ["0"], ended=True)
+    with pytest.raises(FramesLost):
+        next(follow(turn_log, "t", 0))
+
+
+def test_nothing_is_added_to_a_turn_that_has_ended(turn_log: TurnLog) -> None:
+    turn_log.create("t")
+    assert turn_log.append("t", ["0"], ended=True)
+    assert not turn_log.append("t", ["late"], ended=False)
+    assert not turn_log.append("t", ["the end again"], ended=True)
+    assert read(turn_log) == (["0"], True)
 
 
 class CountingLog(MemoryTurnLog):
@@ -162,9 +195,9 @@ class TimedLog(MemoryTurnLog):
         super().__init__()
         self.times: list[float] = []
 
-    def append(self, turn_id: str, frames: Any, *, ended: bool) -> None:
+    def append(self, turn_id: str, frames: Any, *, ended: bool) -> bool:
         self.times.append(time.monotonic())
-        super().append(turn_id, frames, ended=ended)
+        return super().append(turn_id, frames, ended=ended)
 
 
 def writer_of(turn_log: TurnLog, interval_s: float = 0.016) -> TurnWriter:

@@ -243,6 +243,17 @@ def count_endings(connection: Connection) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
+def has_ended_as(connection: Connection, end: TurnEnd) -> bool:
+    """Whether the turn has ended, and exactly so."""
+    query = select(turns.c.id).where(
+        turns.c.id == end.turn_id,
+        turns.c.ending == end.ending,
+        turns.c.answer == end.answer,
+        turns.c.trace_state == end.trace_state,
+    )
+    return connection.execute(query).first() is not None
+
+
 def mark_trace_stored(connection: Connection, trace_id: str) -> None:
     """Note that MLflow holds the turn's trace."""
     connection.execute(

@@ -7,6 +7,7 @@ transaction that ends the turn. So whatever the last frame says is already true.
 import contextvars
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -32,6 +33,9 @@ log = logging.getLogger(__name__)
 
 # Leaves half a second for the transaction: `done` follows the last token within 2 s.
 STORE_DEADLINE_S = 1.5
+# A database that restarts is back within seconds; `done` waits for it rather than give up.
+DATABASE_PATIENCE_S = 10.0
+RETRY_S = 0.25
 
 
 class TurnEnder:
@@ -45,9 +49,14 @@ class TurnEnder:
         implicit_signals: bool = True,
         observe: Callable[[EndedTurn], None] = lambda _: None,
         clock: Clock = now_ms,
+        patience_s: float = DATABASE_PATIENCE_S,
     ) -> None:
-        """`observe` is told of each turn once its end is saved."""
+        """`observe` is told of each turn once its end is saved.
+
+        `patience_s` is how long the database may be away when a turn ends.
+        """
         self._observe = observe
+        self._patience_s = patience_s
         self._implicit_signals = implicit_signals
         self._database = database
         self._tracking = tracking
@@ -81,8 +90,11 @@ class TurnEnder:
             )
             self._note(turn.measure(ending))
 
-    def end_abandoned(self, row: TurnRow, trace: TurnTrace) -> None:
-        """End a turn whose process died, with the text it had saved; the relay writes its trace."""
+    def end_abandoned(self, row: TurnRow, answer: str, trace: TurnTrace) -> TurnEnd:
+        """End a turn whose process died, with what is known of its answer.
+
+        The relay writes its trace. Raises `Conflict` when another process was faster.
+        """
         error = ModelError(
             "The server was interrupted in the middle of this answer.", code="interrupted"
         )
@@ -93,12 +105,12 @@ class TurnEnder:
             [{"role": "user", "content": row.question}],
             tags_of(row),
         )
-        payload = trace.end("interrupted", row.answer, error=error)
+        payload = trace.end("interrupted", answer, error=error)
         end = TurnEnd(
             turn_id=row.id,
             ending="interrupted",
-            answer=row.answer,
-            html=self._render(row.answer),
+            answer=answer,
+            html=self._render(answer),
             trace_state="queued",
             error_code=error.code,
             error_message=error.message,
@@ -106,6 +118,7 @@ class TurnEnder:
         )
         self._database.write(lambda c: self._save(c, end, row.trace_id, payload))
         self._note(EndedTurn("interrupted"))
+        return end
 
     def _note(self, ended: EndedTurn) -> None:
         log.info("a turn ended", extra=asdict(ended))
@@ -132,8 +145,25 @@ class TurnEnder:
             error_retryable=error.retryable if error else None,
             first_token_at=turn.first_token_at,
         )
-        self._database.write(lambda c: self._save(c, end, turn.trace.trace_id, payload))
+        self._save_for_sure(end, turn.trace.trace_id, payload)
         return end
+
+    def _save_for_sure(self, end: TurnEnd, trace_id: str, payload: str) -> None:
+        give_up_at = time.monotonic() + self._patience_s
+        failed = False
+        while True:
+            try:
+                return self._database.write(lambda c: self._save(c, end, trace_id, payload))
+            except Unavailable:
+                if time.monotonic() > give_up_at:
+                    raise
+                failed = True
+            except Conflict:
+                # Perhaps by us: the database may go away just after it has done as it was told.
+                if failed and self._database.read(lambda c: store.has_ended_as(c, end)):
+                    return None
+                raise
+            time.sleep(RETRY_S)
 
     def _save(self, connection: Connection, end: TurnEnd, trace_id: str, payload: str) -> None:
         now = self._clock()

@@ -15,21 +15,25 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from app.clock import Clock, now_ms
-from app.errors import BadRequest, Conflict, ModelError, NotFound, Unavailable
+from app.errors import Conflict, ModelError, NotFound, Unavailable
 from app.feedback import Opinion, keep
 from app.llm.agent import Message, Model
 from app.observability import about
-from app.protocol import Ask, Ending, start_frame, token_frame
+from app.protocol import Ask, Ending, start_frame
 from app.store import turns as store
 from app.store.database import Database
 from app.store.turns import NewTurn, TurnRow
 from app.tracing.spans import Recorder
-from app.turn_log import Flusher, TurnLog, TurnWriter
+from app.turn_log import Flusher, FramesLost, TurnLog, TurnWriter
 from app.turns.context import Context, find_context
-from app.turns.ending import TurnEnder, last_frame, tags_of
+from app.turns.ending import TurnEnder, tags_of
+from app.turns.playback import Playback
 from app.turns.running import RunningTurn, TurnRef
 
 log = logging.getLogger(__name__)
+
+# How long a process that leaves waits for other processes to have its last frames.
+SETTLE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,11 @@ class TurnEngine:
         self._recorder = recorder
         self._ender = ender
         self._flusher = Flusher(turn_log)
+        self.playback = Playback(turn_log)
         self._rules = rules
         self._clock = clock
         self._monotonic = monotonic
-        self._draining = False
+        self.draining = False
 
     def ask(self, user_id: str, ask: Ask, admit: Callable[[], None] = lambda: None) -> TurnRef:
         """Start a turn, or find the one that this client request ID started already.
@@ -89,8 +94,8 @@ class TurnEngine:
         if existing := context.existing:
             if (existing.question, existing.replaces) != (ask.content, ask.replaces):
                 raise Conflict("This client request ID was used for another message.")
-            return self._readable(existing, -1)
-        if self._draining:
+            return self.playback.find(existing, -1)
+        if self.draining:
             raise Unavailable(
                 "The server is restarting. Try again in a moment.", code="shutting_down"
             )
@@ -149,20 +154,25 @@ class TurnEngine:
         """Find a turn whose frames after `after_seq` are to be read.
 
         Raises `NotFound` for an unknown turn or one whose frames are gone, `BadRequest` for an
-        `after_seq` past its last frame, `Unavailable` while another process is running it.
+        `after_seq` past its last frame, `FramesLost` when another process runs it out of reach.
         """
-        return self._readable(self.find(user_id, client_request_id), after_seq)
+        return self.playback.find(self.find(user_id, client_request_id), after_seq)
 
     def stop(self, user_id: str, client_request_id: str) -> None:
-        """End a running turn now; one that has ended stays as it is. Raises `NotFound`."""
+        """End a running turn now, wherever it runs; one that has ended stays as it is.
+
+        Raises `NotFound`, or `FramesLost` when another process runs it and cannot be reached.
+        """
         row = self.find(user_id, client_request_id)
-        if turn := self.running.get(row.id):
+        if row.id in self.running:
+            self.stop_here(row.id)
+        elif row.ending == "running" and not self.turn_log.stop_elsewhere(row.id):
+            raise FramesLost
+
+    def stop_here(self, turn_id: str) -> None:
+        """Stop a turn if it is this process that runs it."""
+        if turn := self.running.get(turn_id):
             self.end_early(turn, "stopped")
-        elif row.ending == "running":
-            raise Unavailable(
-                "This answer is in the hands of another process. Try again in a moment.",
-                code="turn_elsewhere",
-            )
 
     def end_early(self, turn: RunningTurn, ending: Ending, error: ModelError | None = None) -> None:
         """End a running turn from outside its thread; returns at once."""
@@ -172,51 +182,27 @@ class TurnEngine:
     def end_overdue(self) -> None:
         """End the running turns that have passed their deadline."""
         now = self._monotonic()
+        message = "The model took too long to answer."
         for turn in list(self.running.values()):
             if now > turn.deadline:
-                self.end_early(
-                    turn,
-                    "failed",
-                    ModelError("The model took too long to answer.", code="model_timeout"),
-                )
+                self.end_early(turn, "failed", ModelError(message, code="model_timeout"))
+
+    def interrupt_running(self) -> None:
+        """End what is still running, with its text so far: the process has no more time."""
+        message = "The server restarted in the middle of this answer."
+        for turn in list(self.running.values()):
+            self.end_early(turn, "interrupted", ModelError(message, code="interrupted"))
 
     def refuse_new_turns(self) -> None:
         """From now on `ask` raises `Unavailable`; running turns go on."""
-        self._draining = True
+        self.draining = True
 
     def wait_until_idle(self, timeout_s: float) -> None:
-        """Return when no turn is running, or after `timeout_s`."""
+        """Return when no turn is running and all frames are where readers are, or after it."""
         give_up_at = time.monotonic() + timeout_s
-        while self.running and time.monotonic() < give_up_at:
+        while (self.running or self._flusher.busy) and time.monotonic() < give_up_at:
             time.sleep(0.05)
-
-    def _readable(self, row: TurnRow, after_seq: int) -> TurnRef:
-        found = self.turn_log.read(row.id, after_seq)
-        if found is None:
-            if row.ending == "running":
-                raise Unavailable(
-                    "This answer is in the hands of another process. Try again in a moment.",
-                    code="turn_elsewhere",
-                )
-            if after_seq >= 0:
-                raise NotFound("The frames of this turn are gone.", code="turn_expired")
-            self._restore(row)
-        elif not found[0] and (found[1] or not self._was_sent(row.id, after_seq)):
-            raise BadRequest(f"Expected an `after_seq` before the turn's end, got {after_seq}.")
-        return TurnRef(row.id, row.client_request_id, row.conversation_id)
-
-    def _was_sent(self, turn_id: str, seq: int) -> bool:
-        return seq < 0 or self.turn_log.read(turn_id, seq - 1) != ([], False)
-
-    def _restore(self, row: TurnRow) -> None:
-        """Put the frames of an ended turn back into the log, its text as one token frame."""
-        ask_id = row.client_request_id
-        frames = [start_frame(ask_id, row.conversation_id)]
-        if row.answer:
-            frames.append(token_frame(ask_id, 1, row.answer))
-        frames.append(last_frame(row, ask_id, row.trace_id, len(frames)))
-        self.turn_log.create(row.id)
-        self.turn_log.append(row.id, frames, ended=True)
+        self.turn_log.settle(SETTLE_S)
 
     def _is_known(self, user_id: str, client_request_id: str) -> bool:
         return (

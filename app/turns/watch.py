@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
 ABANDONED_AFTER_S = 6.0
+# Between two looks: whatever held us up may have held up the others' notes too.
+HELD_UP_S = 3.0
+# How long the last frames of an ended turn may take to come from another process.
+LATE_AFTER_S = 3.0
 
 
 class TurnWatch:
@@ -48,10 +52,16 @@ class TurnWatch:
         # Foreign running turns: their last note, and when we first saw it.
         self._notes: dict[str, tuple[int, float]] = {}
         self._given_up: set[str] = set()
+        # Turns read along here that have ended: since when their last frame is missing.
+        self._late: dict[str, float] = {}
 
     def start(self) -> None:
         """Watch in a thread of its own for as long as the process lives."""
         threading.Thread(target=self._run, name="turn-watch", daemon=True).start()
+
+    def start_over(self) -> None:
+        """Give every turn of other processes the whole time again."""
+        self._notes.clear()
 
     def look(self) -> None:
         """Look once at every turn."""
@@ -59,14 +69,20 @@ class TurnWatch:
         running = {id_: turn.answer() for id_, turn in list(self._engine.running.items())}
         if running:
             self._database.write(lambda c: store.save_progress(c, running, self._clock()))
-        for row in self._abandoned():
+        now = self._monotonic()
+        rows = self._database.read(store.running_turns)
+        self._leave_late(rows, now)
+        for row in self._abandoned(rows, now):
             with about(**store.ids_of(row)):
                 self._end(row)
 
     def _end(self, row: TurnRow) -> None:
         log.warning("a turn was abandoned by its process")
         try:
-            self._ender.end_abandoned(row, self._recorder.restart_turn(row.trace_id))
+            # Readers of other processes may have got more than was saved.
+            answer = max(row.answer, self._engine.playback.text(row.id), key=len)
+            end = self._ender.end_abandoned(row, answer, self._recorder.restart_turn(row.trace_id))
+            self._engine.playback.conclude(row, end)
         except Conflict:
             log.info("another process has ended this turn")
         except Unavailable:
@@ -76,9 +92,16 @@ class TurnWatch:
             self._given_up.add(row.id)
             log.exception("an abandoned turn could not be ended")
 
-    def _abandoned(self) -> list[TurnRow]:
-        now = self._monotonic()
-        rows = self._database.read(store.running_turns)
+    def _leave_late(self, rows: list[TurnRow], now: float) -> None:
+        """Send readers to the record of a turn that has ended but whose last frame was lost."""
+        turn_log = self._engine.turn_log
+        ended = set(turn_log.attached()) - {row.id for row in rows}
+        self._late = {turn_id: self._late.get(turn_id, now) for turn_id in ended}
+        for turn_id, since in self._late.items():
+            if now - since >= LATE_AFTER_S:
+                turn_log.forget(turn_id)
+
+    def _abandoned(self, rows: list[TurnRow], now: float) -> list[TurnRow]:
         known = self._engine.running.keys() | self._given_up
         foreign = [row for row in rows if row.id not in known]
         notes = {}
@@ -95,10 +118,14 @@ class TurnWatch:
 
     def _run(self) -> None:
         while True:
+            began = self._monotonic()
             try:
                 self.look()
             except Unavailable:
                 log.warning("the watch could not reach the app database")
+                self.start_over()
             except Exception:
                 log.exception("the watch stumbled")
             time.sleep(INTERVAL_S)
+            if self._monotonic() - began > HELD_UP_S:
+                self.start_over()

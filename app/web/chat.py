@@ -12,8 +12,8 @@ from flask_openapi.blueprint import APIBlueprint
 from pydantic import BaseModel, ConfigDict
 
 from app.errors import BadRequest, ModelError
-from app.protocol import CLIENT_REQUEST_ID, Ask, parse_ask
-from app.turn_log import TurnLog, follow
+from app.protocol import CLIENT_REQUEST_ID, Ask, error_frame, parse_ask
+from app.turn_log import FramesLost, TurnLog, follow
 from app.turns.running import TurnRef
 from app.web.identity import current_user
 from app.web.services import services
@@ -112,10 +112,15 @@ def _last_event_id() -> int:
 
 def _events(turn_log: TurnLog, ref: TurnRef, after_seq: int) -> Iterator[str]:
     seq = after_seq
-    for frames in follow(turn_log, ref.turn_id, after_seq):
-        events = []
-        for frame in frames:
-            seq += 1
-            events.append(f"id: {seq}\ndata: {frame}\n\n")
-        # A comment while the model is silent, so that no proxy takes the connection for dead.
-        yield "".join(events) or ": waiting\n\n"
+    try:
+        for frames in follow(turn_log, ref.turn_id, after_seq):
+            events = []
+            for frame in frames:
+                seq += 1
+                events.append(f"id: {seq}\ndata: {frame}\n\n")
+            # A comment while the model is silent, so that no proxy takes the connection for dead.
+            yield "".join(events) or ": waiting\n\n"
+    except FramesLost as error:
+        about = ref.client_request_id
+        last = error_frame(error.code, error.message, error.retryable, client_request_id=about)
+        yield f"data: {last}\n\n"

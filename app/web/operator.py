@@ -53,7 +53,7 @@ class OperatorGate:
         self._hash = settings.operator_password_hash
         self._production = settings.app_environment == "production"
         self._forwarded = (*_FORWARDED, *filter(None, [settings.identity_header]))
-        self._guesses = GuessLimiter()
+        self._guesses = GuessLimiter(settings.redis_url)
         self._key = secrets.token_bytes(32)
         self._known = b""
         self._native_thread = (

@@ -12,7 +12,7 @@ from simple_websocket import ConnectionClosed, Server
 
 from app.errors import ThumbprintError
 from app.protocol import Ask, ClientFrame, Resume, Stop, error_frame, parse_client_frame
-from app.turn_log import TurnLog
+from app.turn_log import FramesLost, TurnLog
 from app.turns.engine import TurnEngine
 from app.turns.running import TurnRef
 from app.web.frame_writer import ChatConnection, FrameWriter, encode_text
@@ -101,8 +101,13 @@ class ChatSocket:
                 self._say(ThumbprintError("Something went wrong on our side."), frame)
 
     def idle(self) -> bool:
-        """Whether every turn it follows has been sent to its end."""
-        return all(follower.finished for follower in tuple(self._followers.values()))
+        """Whether every turn it follows has been sent to its end, or runs in another process.
+
+        The latter can be followed from any process, so this one need not stay for it.
+        """
+        elsewhere = self._engine.turn_log.attached()
+        followed = tuple(self._followers.items())
+        return all(one.finished or turn_id in elsewhere for turn_id, one in followed)
 
     def close(self, code: int, reason: str) -> None:
         """Say goodbye with a close code and let `serve` return."""
@@ -136,15 +141,12 @@ class ChatSocket:
         for turn_id, known in list(self._followers.items()):
             if known.finished:
                 del self._followers[turn_id]
-        follower = Follower(self._engine.turn_log, ref.turn_id, after_seq, self._writer)
+        follower = Follower(self._engine.turn_log, ref, after_seq, self._writer)
         self._followers[ref.turn_id] = follower
         follower.join()
 
     def _say(self, error: ThumbprintError, about: ClientFrame | None) -> None:
-        client_request_id = about.client_request_id if about else None
-        frame = error_frame(
-            error.code, error.message, error.retryable, client_request_id=client_request_id
-        )
+        frame = _about(error, about.client_request_id if about else None)
         self._writer.send(encode_text(frame))
 
 
@@ -152,10 +154,11 @@ class Follower:
     """Sends the frames of one turn to one socket, each once and in order."""
 
     def __init__(
-        self, turn_log: TurnLog, turn_id: str, after_seq: int, writer: FrameWriter
+        self, turn_log: TurnLog, ref: TurnRef, after_seq: int, writer: FrameWriter
     ) -> None:
         self._log = turn_log
-        self._turn_id = turn_id
+        self._turn_id = ref.turn_id
+        self._client_request_id = ref.client_request_id
         self._after_seq = after_seq
         self._writer = writer
         self.finished = False
@@ -179,10 +182,11 @@ class Follower:
         self._writer.offer(self._source)
 
     def _take(self) -> bytes:
-        found = None if self._left else self._log.read(self._turn_id, self._after_seq)
-        if found is None:
+        if self._left:
             return b""
-        frames, ended = found
+        frames, ended = self._log.read(self._turn_id, self._after_seq) or ((), True)
+        if ended and not frames:
+            return self._give_up()
         taken = bytearray()
         for frame in frames:
             if len(taken) >= MOST_AT_ONCE:
@@ -191,6 +195,20 @@ class Follower:
             taken += encode_text(frame)
             self._after_seq += 1
         if ended:
-            self.finished = True
-            self.leave()
+            self._finish()
         return bytes(taken)
+
+    def _give_up(self) -> bytes:
+        self._finish()
+        return encode_text(_about(FramesLost(), self._client_request_id))
+
+    def _finish(self) -> None:
+        self.finished = True
+        self.leave()
+
+
+def _about(error: ThumbprintError, client_request_id: str | None) -> str:
+    """The frame that says an error outside of any turn's frames."""
+    return error_frame(
+        error.code, error.message, error.retryable, client_request_id=client_request_id
+    )

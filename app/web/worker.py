@@ -1,8 +1,8 @@
 """gunicorn's gevent worker, taught to leave in order.
 
-On SIGTERM no new turn is taken, running ones finish, sockets close (1012) once nothing streams over
-them, and idle keep-alive connections, which would hold the process for their whole timeout, are
-closed at once.
+On SIGTERM no new turn is taken, running ones finish or, when the time is almost up, end as
+`interrupted`; sockets close (1012) once nothing that runs here streams over them; and idle
+keep-alive connections, which would hold the process for their whole timeout, are closed at once.
 """
 
 import socket
@@ -22,6 +22,8 @@ Handler: TypeAlias = "gevent.Greenlet[..., None]"
 DEAD_PEER_MS = 30_000
 # While leaving, how long a connection that was just made may take to send its request.
 LAST_REQUEST_S = 1.0
+# Before the graceful timeout is over: time to save what is still running, and to say so.
+LAST_WORDS_S = 5.0
 
 
 class ChatWorker(GeventWorker):  # type: ignore[misc]  # gunicorn publishes no types
@@ -34,9 +36,12 @@ class ChatWorker(GeventWorker):  # type: ignore[misc]  # gunicorn publishes no t
 
     def run(self) -> None:
         """Serve until told to stop, then let turns that nobody watches finish too."""
+        engine = self._services.engine
+        engine.turn_log.start(engine.stop_here)
         self._services.watch.start()
         super().run()
-        self._services.engine.wait_until_idle(self.cfg.graceful_timeout)
+        engine.wait_until_idle(self.cfg.graceful_timeout)
+        engine.turn_log.close()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM: leave in order. A signal handler must not block, so the waiting is spawned."""
@@ -45,6 +50,8 @@ class ChatWorker(GeventWorker):  # type: ignore[misc]  # gunicorn publishes no t
             return  # told to stop before it had begun
         self._services.engine.refuse_new_turns()
         gevent.spawn(self._services.sockets.drain)
+        time_left_s = max(0.0, self.cfg.graceful_timeout - LAST_WORDS_S)
+        gevent.spawn_later(time_left_s, self._services.engine.interrupt_running)
         for waiting in tuple(self._between_requests):
             waiting.kill(StopIteration, block=False)  # gunicorn's word for "close it"
 

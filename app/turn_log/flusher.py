@@ -1,0 +1,110 @@
+"""Turns what answers have written into frames: the first text at once, then batched.
+
+One flusher a process turns what has gathered into frames, at most one per turn and interval. So a
+frame is built once however many people watch.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from app.protocol import token_frame
+from app.turn_log.log import TurnLog
+
+log = logging.getLogger(__name__)
+
+# One refresh of a 60 Hz screen: nobody sees tokens faster than this.
+FLUSH_INTERVAL_S = 0.016
+
+BuildFrame = Callable[[int], str]
+
+
+class TurnWriter:
+    """Writes one turn to the log. Text and frames come out in the order they went in."""
+
+    def __init__(self, flusher: "Flusher", turn_id: str, client_request_id: str) -> None:
+        self.turn_id = turn_id
+        self._flusher = flusher
+        self._client_request_id = client_request_id
+        # Filled by the turn's thread, emptied by the flusher's; a deque needs no lock for that.
+        self._pending: deque[str | tuple[BuildFrame, bool]] = deque()
+        self._next_seq = 0
+
+    def write(self, text: str) -> None:
+        """Add text of the answer; it leaves with whatever else gathers."""
+        self._pending.append(text)
+        self._flusher.schedule(self)
+
+    def write_frame(self, build: BuildFrame, *, ends_turn: bool = False) -> None:
+        """Add a whole frame, built once its `seq` is known."""
+        self._pending.append((build, ends_turn))
+        self._flusher.schedule(self)
+
+    def take_frames(self) -> tuple[list[str], bool]:
+        """Turn what is pending into frames, and say if the last one ends the turn.
+
+        For the flusher alone.
+        """
+        frames: list[str] = []
+        text = ""
+        ended = False
+        while self._pending:
+            item = self._pending.popleft()
+            if isinstance(item, str):
+                text += item
+                continue
+            if text:
+                frames.append(self._token_frame(text))
+                text = ""
+            build, ended = item
+            frames.append(build(self._take_seq()))
+        if text:
+            frames.append(self._token_frame(text))
+        return frames, ended
+
+    def _token_frame(self, text: str) -> str:
+        return token_frame(self._client_request_id, self._take_seq(), text)
+
+    def _take_seq(self) -> int:
+        self._next_seq += 1
+        return self._next_seq - 1
+
+
+class Flusher:
+    """Moves what turns have written into the log; one per process."""
+
+    def __init__(self, turn_log: TurnLog, interval_s: float = FLUSH_INTERVAL_S) -> None:
+        self._log = turn_log
+        self._interval_s = interval_s
+        self._due: deque[TurnWriter] = deque()
+        self._something_due = threading.Event()
+        self.busy = False
+        """Whether something that was written is not in the log yet."""
+        threading.Thread(target=self._run, name="flusher", daemon=True).start()
+
+    def schedule(self, writer: TurnWriter) -> None:
+        """Have `writer` flushed at the next tick, or at once when none was due."""
+        self.busy = True
+        self._due.append(writer)
+        self._something_due.set()
+
+    def _run(self) -> None:
+        while True:
+            self._something_due.wait()
+            self._something_due.clear()
+            while self._due:
+                self._flush(self._due.popleft())
+            self.busy = bool(self._due)
+            time.sleep(self._interval_s)
+
+    def _flush(self, writer: TurnWriter) -> None:
+        try:
+            frames, ended = writer.take_frames()
+            if frames and not self._log.append(writer.turn_id, frames, ended=ended):
+                log.warning("a turn takes no frames", extra={"turn_id": writer.turn_id})
+        except Exception:
+            # One turn's failure must not stop the frames of all others.
+            named = {"turn_id": writer.turn_id}
+            log.exception("frames of a turn could not be appended", extra=named)
