@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from app.store import conversations, feedback, turns
 from app.store.database import Database
 from app.store.feedback import FeedbackValue
+from app.store.history import history_of
 from app.store.turns import NewTurn, TurnEnd, TurnRow
 from tests.doubles import NOON
 
@@ -44,7 +45,7 @@ def answered(database: Database, question: str = "Why?", **changes: Any) -> Turn
 def questions(
     database: Database, conversation_id: str, before: str | None, limit: int
 ) -> list[str]:
-    rows = database.read(lambda c: turns.history_of(c, conversation_id, before, limit))
+    rows = database.read(lambda c: history_of(c, conversation_id, before, limit))
     return [row.question for row in rows]
 
 

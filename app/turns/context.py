@@ -8,6 +8,7 @@ from app.errors import Conflict, NotFound
 from app.llm.agent import Message
 from app.protocol import Ask
 from app.store import turns as store
+from app.store.history import history_of
 from app.store.turns import TurnRow
 
 
@@ -53,5 +54,5 @@ def find_context(
         return Context()
     if not store.owns_conversation(connection, user_id, conversation_id):
         raise NotFound("No conversation of yours has this ID.", code="unknown_conversation")
-    history = store.history_of(connection, conversation_id, ask.replaces, history_turns)
+    history = history_of(connection, conversation_id, ask.replaces, history_turns)
     return Context(None, conversation_id, replaced, tuple(history))
