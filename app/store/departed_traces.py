@@ -12,9 +12,9 @@ def note_departure(connection: Connection, conversation_id: str, user_id: str) -
     traces = select(turns.c.trace_id, literal(user_id)).where(
         turns.c.conversation_id == conversation_id
     )
-    return connection.execute(
-        insert(departed_traces).from_select(["trace_id", "user_id"], traces)
-    ).rowcount
+    noted = insert(departed_traces).from_select(["trace_id", "user_id"], traces)
+    # psycopg does not count the rows of such a statement.
+    return len(connection.execute(noted.returning(departed_traces.c.trace_id)).all())
 
 
 def take_departed(connection: Connection, user_id: str) -> list[str]:
