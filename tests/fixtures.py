@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from app.store.tables import metadata
 from tests.engines import PostgresqlServer, RedisServer
 from tests.scripted_model import ScriptedModel
 from tests.servers import MlflowServer, Stack
+from tests.turn_scene import TurnScene
 
 
 @pytest.fixture(autouse=True)
@@ -60,26 +62,44 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
 
 @pytest.fixture(scope="session")
 def postgresql_database(postgresql_server: PostgresqlServer) -> Iterator[Database]:
-    """One migrated database on it. Ask for `database` instead, which empties it first."""
+    """One migrated database on it. Ask for `postgresql` instead, which empties it first."""
     database = Database(postgresql_server.create_database())
     database.migrate()
     yield database
     database.close()
 
 
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Database]:
+    """An empty app database on SQLite."""
+    database = Database(f"sqlite:///{tmp_path / 'app.db'}")
+    database.migrate()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def postgresql(postgresql_database: Database) -> Database:
+    """An empty app database on PostgreSQL."""
+    names = ", ".join(metadata.tables)
+    postgresql_database.write(lambda c: c.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY"))
+    return postgresql_database
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+def database(request: pytest.FixtureRequest) -> Database:
     """An empty app database, on each engine in turn."""
-    if request.param == "postgresql":
-        shared: Database = request.getfixturevalue("postgresql_database")
-        names = ", ".join(metadata.tables)
-        shared.write(lambda c: c.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY"))
-        yield shared
-    else:
-        own = Database(f"sqlite:///{tmp_path / 'app.db'}")
-        own.migrate()
-        yield own
-        own.close()
+    database: Database = request.getfixturevalue(request.param)
+    return database
+
+
+@pytest.fixture(params=["embedded", "production"])
+def new_scene(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., TurnScene]:
+    """Make processes that run turns and share a database: one is embedded, many need Redis too."""
+    embedded = request.param == "embedded"
+    database = request.getfixturevalue("sqlite" if embedded else "postgresql")
+    redis_url = None if embedded else request.getfixturevalue("redis_server").url
+    return partial(TurnScene, tmp_path, database=database, redis_url=redis_url)
 
 
 @pytest.fixture(scope="session")

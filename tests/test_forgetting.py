@@ -31,14 +31,6 @@ OTHER = "tr-" + "2" * 32
 UNREACHABLE = NotDelivered("no route", unreachable=True)
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'app.db'}")
-    database.migrate()
-    yield database
-    database.close()
-
-
 class Person:
     """Ann, the turns she has had, and a relay."""
 

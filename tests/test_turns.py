@@ -30,8 +30,8 @@ from tests.waiting import eventually
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[TurnScene]:
-    scene = TurnScene(tmp_path)
+def scene(new_scene: Callable[[], TurnScene]) -> Iterator[TurnScene]:
+    scene = new_scene()
     yield scene
     scene.close()
 
@@ -420,15 +420,54 @@ def test_an_answer_that_cannot_be_saved_says_so(tmp_path: Path) -> None:
     scene.close()
 
 
+def test_a_database_away_for_a_moment_delays_the_end_and_loses_nothing(tmp_path: Path) -> None:
+    database = BreakableDatabase(f"sqlite:///{tmp_path / 'app.db'}")
+    scene = TurnScene(tmp_path, database=database)
+    gate = threading.Event()
+    scene.model.scripts = [["So far", gate, " so good."]]
+    ref = scene.ask()
+    eventually(lambda: scene.model.completions)
+    assert scene.model.completions[0].waiting.wait(5)
+    database.broken = True
+    gate.set()
+    eventually(lambda: database.refused)
+    database.broken = False
+    assert scene.frames(ref)[-1]["type"] == "done"
+    assert (scene.row(ref).ending, scene.row(ref).answer) == ("complete", "So far so good.")
+    scene.close()
+
+
+def test_a_database_that_dies_right_after_it_has_saved_the_end_is_believed(tmp_path: Path) -> None:
+    database = BreakableDatabase(f"sqlite:///{tmp_path / 'app.db'}")
+    scene = TurnScene(tmp_path, database=database)
+    gate = threading.Event()
+    scene.model.scripts = [["So far", gate]]
+    ref = scene.ask()
+    eventually(lambda: scene.model.completions)
+    assert scene.model.completions[0].waiting.wait(5)
+    database.breaks_after_commit = True
+    gate.set()
+    assert scene.frames(ref)[-1]["type"] == "done"
+    assert scene.row(ref).ending == "complete"
+    scene.close()
+
+
 class BreakableDatabase(Database):
-    """A database that refuses to write while broken."""
+    """A database that refuses to write while broken, or forgets to say that it has written."""
 
     broken = False
+    breaks_after_commit = False
+    refused = 0
 
     def write(self, work: Any) -> Any:
         if self.broken:
+            self.refused += 1
             raise Unavailable("The app database cannot be reached right now.")
-        return super().write(work)
+        written = super().write(work)
+        if self.breaks_after_commit:
+            self.breaks_after_commit = False
+            raise Unavailable("The connection to the app database was lost.")
+        return written
 
 
 def test_a_message_that_cannot_be_saved_starts_no_turn(tmp_path: Path) -> None:

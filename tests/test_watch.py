@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -17,9 +16,9 @@ from tests.waiting import eventually
 
 
 @pytest.fixture
-def dying(tmp_path: Path) -> Iterator[TurnScene]:
+def dying(new_scene: Callable[[], TurnScene]) -> Iterator[TurnScene]:
     """A process with a turn that has said `So far` and goes no further."""
-    scene = TurnScene(tmp_path)
+    scene = new_scene()
     scene.model.scripts = [["So far", threading.Event()]]
     ref = scene.ask(client_request_id="r1")
     eventually(lambda: scene.model.completions)
@@ -30,9 +29,11 @@ def dying(tmp_path: Path) -> Iterator[TurnScene]:
 
 
 @pytest.fixture
-def witness(dying: TurnScene, tmp_path: Path) -> TurnScene:
+def witness(dying: TurnScene, new_scene: Callable[[], TurnScene]) -> Iterator[TurnScene]:
     """Another process on the same database."""
-    return TurnScene(tmp_path, database=dying.database)
+    scene = new_scene()
+    yield scene
+    scene.turn_log.close()
 
 
 def ending(scene: TurnScene) -> str:
@@ -110,13 +111,14 @@ def test_a_clock_that_jumps_ends_nobodys_turn(dying: TurnScene, witness: TurnSce
 
 
 def test_of_two_witnesses_one_ends_the_turn(
-    dying: TurnScene, witness: TurnScene, tmp_path: Path
+    dying: TurnScene, witness: TurnScene, new_scene: Callable[[], TurnScene]
 ) -> None:
-    other = TurnScene(tmp_path, database=dying.database)
+    other = new_scene()
     for scene in (witness, other):
         look(scene, 0)
         look(scene, ABANDONED_AFTER_S)
     assert ending(witness) == "interrupted"
+    other.turn_log.close()
     owed = dying.database.read(lambda c: outbox.status(c, dying.clock()))
     assert owed.waiting == 1
 

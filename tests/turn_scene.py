@@ -11,7 +11,8 @@ from app.store import turns
 from app.store.database import Database
 from app.tracing.spans import Recorder
 from app.tracing.tracking import TrackingServer
-from app.turn_log import MemoryTurnLog, follow
+from app.turn_log import MemoryTurnLog, TurnLog, follow
+from app.turn_log.shared import SharedTurnLog
 from app.turns.ending import TurnEnder
 from app.turns.engine import TurnEngine, TurnRules
 from app.turns.running import TurnRef
@@ -32,6 +33,7 @@ class TurnScene:
         history_turns: int = 12,
         timeout_s: float = 60.0,
         tracking: TrackingServer | None = None,
+        redis_url: str | None = None,
     ) -> None:
         self.database = database or Database(f"sqlite:///{folder / 'app.db'}")
         self.database.migrate()
@@ -40,8 +42,10 @@ class TurnScene:
         self.tracking = TrackingDouble()
         self.model = ModelDouble()
         self.recorder = Recorder({"thumbprint.environment": "test"})
-        self.ender = TurnEnder(self.database, tracking or self.tracking, clock=self.clock)
-        self.turn_log = MemoryTurnLog()
+        self.ender = TurnEnder(
+            self.database, tracking or self.tracking, clock=self.clock, patience_s=1.0
+        )
+        self.turn_log: TurnLog = SharedTurnLog(redis_url) if redis_url else MemoryTurnLog()
         self.engine = TurnEngine(
             database=self.database,
             model=model or self.model,
@@ -52,6 +56,7 @@ class TurnScene:
             clock=self.clock,
             monotonic=lambda: self.uptime,
         )
+        self.turn_log.start(self.engine.stop_here)
         self.watch = TurnWatch(
             self.database,
             self.engine,
@@ -98,6 +103,7 @@ class TurnScene:
         if self.tracking.hold:
             self.tracking.hold.set()
         self.wait_idle()
+        self.turn_log.close()
         self.database.close()
 
 
