@@ -32,6 +32,7 @@ from app.web import (
     forgetting,
     health,
     identity,
+    insights,
     metrics,
     operator,
     pages,
@@ -64,7 +65,9 @@ def build_app(settings: Settings | None = None, model: Model | None = None) -> F
     socket.init_app(app, settings.chat_max_message_chars)
     pages.init_app(app, settings)
     app.register_blueprint(health.blueprint)
-    app.register_blueprint(operator.area(settings, metrics.make_blueprint(registry)))
+    app.register_blueprint(
+        operator.area(settings, metrics.make_blueprint(registry), insights.blueprint)
+    )
     app.add_url_rule("/openapi.json", "openapi", lambda: app.api_doc)
     for command in COMMANDS:
         app.cli.add_command(command)

@@ -58,7 +58,10 @@ class Asked:
 class InsightsScene:
     """One experiment and one app database."""
 
-    def __init__(self, folder: Path, mlflow_url: str, recorder: Recorder) -> None:
+    def __init__(
+        self, folder: Path, mlflow_url: str, recorder: Recorder, *, traced: bool = True
+    ) -> None:
+        """Without `traced` nothing is written to MLflow."""
         name = f"insights-{next(numbers)}"
         self.clock = MovableClock()
         self.database = Database(f"sqlite:///{folder / name}.db")
@@ -69,6 +72,7 @@ class InsightsScene:
         self.links = Links(mlflow_url, self.tracking)
         self.insights = self.insights_on(self.database)
         self._recorder = recorder
+        self._traced = traced
         self._desk = FeedbackDesk(self.database, self.clock)
         self._relay = Relay(self.database, self.tracking, self.clock)
 
@@ -104,7 +108,8 @@ class InsightsScene:
         )
         error = RuntimeError("It broke.") if asked.ending in ("failed", "interrupted") else None
         payload = trace.end(asked.ending, asked.answer, error=error)
-        self.tracking.write_trace(_moved(payload, at_ms, asked.duration_ms))
+        if self._traced:
+            self.tracking.write_trace(_moved(payload, at_ms, asked.duration_ms))
         self.database.write(lambda c: _end(c, row, asked, at_ms))
         for name, value in asked.said:
             self._say(row, name, value)

@@ -27,7 +27,7 @@ class MlflowReader:
 
     def __init__(self, tracking_uri: str, experiment: str) -> None:
         self._tracking_uri = tracking_uri
-        self._experiment = experiment
+        self.experiment = experiment
         self._experiment_id: str | None = None
         self._opened: MlflowClient | None = None
 
@@ -44,8 +44,8 @@ class MlflowReader:
     def experiment_id(self) -> str:
         """The experiment's ID; AssertionError while it does not exist."""
         if self._experiment_id is None:
-            found = self.client.get_experiment_by_name(self._experiment)
-            assert found is not None, f"no experiment {self._experiment!r}"
+            found = self.client.get_experiment_by_name(self.experiment)
+            assert found is not None, f"no experiment {self.experiment!r}"
             self._experiment_id = str(found.experiment_id)
         return self._experiment_id
 

@@ -23,7 +23,7 @@ from tests.servers import MlflowServer
 WINDOW = Filters(NOON - 6 * 3_600_000, NOON)
 
 steps = st.one_of(
-    st.tuples(st.just("user_feedback"), st.sampled_from([True, True, False, False, None, "yes"])),
+    st.tuples(st.just("user_feedback"), st.sampled_from([True, True, False, False, None, "false"])),
     st.tuples(
         st.sampled_from(["user_accuracy", "user_relevance"]),
         st.sampled_from([0.2, 0.4, 0.6, 0.8, 1.0, None, "good", 0.5, True]),

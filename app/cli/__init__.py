@@ -2,7 +2,8 @@
 
 from app.cli.datasets import dataset
 from app.cli.evaluate import evaluate
+from app.cli.insights import insights
 from app.cli.operator import operator
 from app.cli.outbox import outbox
 
-COMMANDS = (dataset, evaluate, operator, outbox)
+COMMANDS = (dataset, evaluate, insights, operator, outbox)

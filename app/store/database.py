@@ -55,10 +55,17 @@ class Database:
         return self._run(work, writes=True)
 
     def migrate(self) -> None:
-        """Bring the schema up to date; safe when several processes start at once."""
+        """Bring the schema up to date; safe when several processes start at once.
+
+        Raises `Unavailable` when the database cannot be reached.
+        """
         config = Config()
         config.set_main_option("script_location", "app:store/migrations")
-        with self._one_migration_at_a_time(), self._engine.connect() as connection:
+        with (
+            self._explained(),
+            self._one_migration_at_a_time(),
+            self._engine.connect() as connection,
+        ):
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             connection.commit()
@@ -74,15 +81,21 @@ class Database:
         return self._transact(work, writes)
 
     def _transact(self, work: Work[Result], writes: bool) -> Result:
-        try:
+        with self._explained():
             engine = self._engine.execution_options(thumbprint_writes=writes)
             with engine.begin() as connection:
                 return work(connection)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn the failure of a database that cannot be reached into `Unavailable`."""
+        try:
+            yield
         except PoolTimeout as error:
             raise Unavailable("The app database is too busy right now.") from error
         except DBAPIError as error:
             if isinstance(error.orig, _engine_errors(self._engine)):
-                log.exception("the app database failed")
+                log.error("the app database failed: %s", " ".join(str(error.orig).split()))
                 raise Unavailable("The app database cannot be reached right now.") from error
             raise
 
