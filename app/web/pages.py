@@ -12,7 +12,7 @@ from app.settings import Settings
 from app.web import assets
 from app.web.compression import CompressedText
 
-_CHAT_STYLESHEETS = ("page.css", "answer.css")
+_CHAT_STYLESHEETS = ("colours.css", "page.css", "answer.css")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
