@@ -16,6 +16,7 @@ from app.settings import Settings, load_settings
 from app.store.database import Database
 from app.tracing.datasets import EvaluationDatasets
 from app.tracing.links import Links
+from app.tracing.review_queues import ReviewQueue
 from app.tracing.spans import Recorder
 from app.tracing.traced_turns import TracedTurns
 from app.tracing.tracking import TrackingServer
@@ -33,6 +34,7 @@ from app.web import (
     health,
     identity,
     insights,
+    insights_page,
     metrics,
     operator,
     pages,
@@ -59,14 +61,26 @@ def build_app(settings: Settings | None = None, model: Model | None = None) -> F
     longest = max(settings.chat_max_message_chars, LONGEST_CORRECTION)
     app.config["MAX_CONTENT_LENGTH"] = longest * 12 + 64 * 1024
     registry = metrics.make_registry()
-    install(app, _build_services(settings, model or connect(settings), registry))
+    services = _build_services(settings, model or connect(settings), registry)
+    install(app, services)
     errors.init_app(app)
     identity.init_app(app, settings)
     socket.init_app(app, settings.chat_max_message_chars)
     pages.init_app(app, settings)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(
-        operator.area(settings, metrics.make_blueprint(registry), insights.blueprint)
+        operator.area(
+            settings,
+            metrics.make_blueprint(registry),
+            insights.blueprint,
+            insights_page.make_blueprint(
+                settings,
+                services.insights.report,
+                ReviewQueue(services.tracking),
+                services.datasets,
+                Links(settings.mlflow_link, services.tracking),
+            ),
+        )
     )
     app.add_url_rule("/openapi.json", "openapi", lambda: app.api_doc)
     for command in COMMANDS:

@@ -6,7 +6,6 @@ import itertools
 import math
 from dataclasses import replace
 
-from app.insights.filters import Filters
 from app.insights.report import (
     Bucket,
     Comparison,
@@ -24,6 +23,7 @@ from app.insights.report import (
     Signal,
 )
 from app.insights.statistics import Rate, difference
+from app.store.filters import Filters
 from tests.doubles import NOON
 
 DAY_MS = 86_400_000
@@ -179,15 +179,11 @@ def empty() -> Report:
 
 def without_mlflow() -> Report:
     """What the app database knows while MLflow cannot be read."""
+    known = sample()
     return replace(
-        sample(),
+        known,
         source="database",
-        problems=("MLflow cannot be reached right now.",),
-        dimensions=None,
-        reasons=None,
-        signals=None,
-        other_feedback=None,
-        negatives=None,
-        mixed=(),
+        problems=("MLflow cannot be reached. These figures are the app database's own record.",),
+        negatives=tuple(replace(one, link=None) for one in known.negatives),
         outbox=Outbox(214, 5400.0, 2),
     )

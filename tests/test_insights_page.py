@@ -13,11 +13,12 @@ from flask.testing import FlaskClient
 
 from app.datasets import Built, DatasetDesk
 from app.errors import Unavailable
-from app.insights.filters import Filters
 from app.insights.report import Report
 from app.settings import load_settings
+from app.store.filters import Filters
+from app.tracing.links import Links
 from app.tracing.review_queues import ReviewQueue
-from app.tracing.tracking import NotDelivered
+from app.tracing.tracking import NotDelivered, TrackingServer
 from app.web import errors, identity, insights_page, operator, pages
 from tests.sample_report import empty, negative, sample, without_mlflow
 
@@ -37,13 +38,17 @@ class ReviewsDouble(ReviewQueue):
             raise self.failure
         self.known[trace_id] = "pending"
 
-    def experiment_id(self) -> str:
-        return "1"
-
     def states(self) -> dict[str, str]:
         if self.failure:
             raise self.failure
         return self.known
+
+
+class LinksDouble(Links):
+    """Links into an experiment that exists."""
+
+    def _experiment(self) -> str:
+        return f"{self.ui_url}/#/experiments/1"
 
 
 class DatasetsDouble(DatasetDesk):
@@ -81,7 +86,10 @@ class Scene:
         errors.init_app(app)
         identity.init_app(app, settings)
         pages.init_app(app, settings)
-        page = insights_page.make_blueprint(settings, self._answer, self.reviews, self.datasets)
+        links = LinksDouble(settings.mlflow_link, TrackingServer("http://127.0.0.1:9", "none"))
+        page = insights_page.make_blueprint(
+            settings, self._answer, self.reviews, self.datasets, links
+        )
         app.register_blueprint(operator.area(settings, page))
         self.client: FlaskClient = app.test_client()
 
@@ -179,9 +187,10 @@ def test_without_mlflow_the_page_says_so_and_shows_what_the_database_knows(
     scene = show(without_mlflow())
     scene.reviews.failure = NotDelivered("nobody there", unreachable=True)
     text = words(scene.page())
-    assert "MLflow cannot be reached right now." in text
+    assert "MLflow cannot be reached." in text
     assert "From the app database alone." in text
-    assert text.count("Not known while MLflow cannot be read.") == 4
+    assert "What is 17 + 25?" in text
+    assert "Open trace" not in text
     assert "the oldest has waited 90 minutes" in text
 
 

@@ -44,7 +44,7 @@ def test_reviewers_are_asked_for_the_expected_response(
 ) -> None:
     queue.add(stored_trace(tracking))
     store = tracking.client.store
-    [found] = store.list_review_queues(queue.experiment_id())
+    [found] = store.list_review_queues(tracking.experiment_id())
     assert (found.name, found.queue_type.value) == (QUEUE, "custom")
     [asked] = found.schema_ids
     schema = store.get_label_schema(asked)
@@ -57,7 +57,7 @@ def test_a_finished_review_is_no_longer_pending(
     trace_id = stored_trace(tracking)
     queue.add(trace_id)
     store = tracking.client.store
-    [found] = store.list_review_queues(queue.experiment_id())
+    [found] = store.list_review_queues(tracking.experiment_id())
     store.set_review_queue_item_status(
         found.queue_id, item_id=trace_id, status="complete", completed_by="ann"
     )

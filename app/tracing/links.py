@@ -20,6 +20,10 @@ class Links:
         """One evaluation dataset."""
         return f"{self._experiment()}/datasets/{dataset_id}"
 
+    def review_queue(self) -> str:
+        """The review queues."""
+        return f"{self._experiment()}/review-queue"
+
     def evaluation(self, experiment_id: str, run_id: str) -> str:
         """One evaluation run, answer by answer."""
         runs = f"{self.ui_url}/#/experiments/{experiment_id}/evaluation-runs"

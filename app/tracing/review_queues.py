@@ -32,10 +32,6 @@ class ReviewQueue:
         wanted = {"queue_id": queue_id, "item_type": "TRACE", "item_ids": [trace_id]}
         self._call("POST", "review-queues/items/add", wanted)
 
-    def experiment_id(self) -> str:
-        """The experiment that the queue belongs to."""
-        return self._tracking.experiment_id()
-
     def states(self) -> dict[str, str]:
         """Each trace of the queue: `pending`, `complete` or `declined`."""
         queue_id = self._find()

@@ -16,10 +16,11 @@ from app.clock import iso, now_ms
 from app.datasets import Built, DatasetDesk
 from app.errors import InvalidValue, Unavailable
 from app.insights import charts
-from app.insights.filters import Filters
 from app.insights.report import Group, Report
 from app.protocol import TRACE_ID
 from app.settings import Settings
+from app.store.filters import Filters
+from app.tracing.links import Links
 from app.tracing.review_queues import ReviewQueue
 from app.tracing.tracking import NotDelivered
 from app.web import insights_words
@@ -64,6 +65,7 @@ def make_blueprint(
     report_of: Callable[[Filters], Report],
     reviews: ReviewQueue,
     datasets: DatasetDesk,
+    links: Links,
 ) -> Blueprint:
     """The page and its two buttons, for operators."""
     blueprint = Blueprint("insights_page", __name__)
@@ -116,9 +118,9 @@ def make_blueprint(
         body = ReviewBody.model_validate(request.get_json())
         try:
             reviews.add(body.trace_id)
+            link = links.review_queue()
         except NotDelivered as error:
             raise _unavailable(error) from error
-        link = f"{settings.mlflow_link}/#/experiments/{reviews.experiment_id()}/review-queue"
         return jsonify(message="It is in MLflow's review queue now.", link=link)
 
     @blueprint.post("/insights/dataset")
