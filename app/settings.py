@@ -4,23 +4,30 @@ Nothing else reads the environment. `python -m app.settings` prints the `.env.ex
 that documents each variable; a test keeps the two and the README's table in step.
 """
 
-import re
 import secrets
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, PositiveInt, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingsError
+from app.setting_types import (
+    DatabaseAddress,
+    Dimensions,
+    PasswordHash,
+    Rate,
+    Reasons,
+    RedisAddress,
+    WebAddress,
+    WordList,
+)
 
 EMBEDDED_MODEL = "SmolLM2-135M-Instruct"
 
 _SECRETS = {"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY", "OPERATOR_PASSWORD_HASH"}
-
-WordList = Annotated[tuple[str, ...], NoDecode]
 
 
 class Settings(BaseSettings):
@@ -53,14 +60,14 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path("data"), description="Folder of the SQLite databases, the generated key and the logs."
     )
-    database_url: str | None = Field(
+    database_url: DatabaseAddress | None = Field(
         None, description="The app database; `postgresql://…`. Unset: SQLite in DATA_DIR."
     )
-    redis_url: str | None = Field(
+    redis_url: RedisAddress | None = Field(
         None,
         description="`redis://…`, through which several workers share turns. Unset: one worker.",
     )
-    mlflow_tracking_uri: str | None = Field(
+    mlflow_tracking_uri: WebAddress | None = Field(
         None, description="A tracking server of yours. Unset: `make run` starts one on MLFLOW_PORT."
     )
     mlflow_port: int = Field(
@@ -72,10 +79,10 @@ class Settings(BaseSettings):
         max_length=250,
         description="Experiment that gets the traces.",
     )
-    mlflow_ui_url: str | None = Field(
+    mlflow_ui_url: WebAddress | None = Field(
         None, description="Where people open MLflow, for links. Unset: the tracking server."
     )
-    openai_base_url: str | None = Field(
+    openai_base_url: WebAddress | None = Field(
         None, description="Any OpenAI-compatible endpoint. Unset: the built-in demonstration model."
     )
     openai_api_key: str | None = Field(
@@ -115,16 +122,16 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9-]+$",
         description="Header with the user's name, set by a trusted proxy (`X-Forwarded-Email`).",
     )
-    operator_password_hash: str | None = Field(
+    operator_password_hash: PasswordHash | None = Field(
         None,
         description="From `flask --app app operator password`. Unset: the operator's pages are "
         "open to this machine only, and in production to nobody.",
     )
-    feedback_dimensions: WordList = Field(
+    feedback_dimensions: Dimensions = Field(
         ("accuracy", "helpfulness", "relevance"),
         description="What people may rate from 1 to 5 stars, comma-separated.",
     )
-    feedback_reasons: str = Field(
+    feedback_reasons: Reasons = Field(
         "Correct,Easy to understand,Complete|Incorrect,Hard to understand,Incomplete,Harmful",
         description="Reasons offered after a thumb: those for up, a bar, those for down.",
     )
@@ -134,83 +141,12 @@ class Settings(BaseSettings):
     forget_deletes_traces: bool = Field(
         False, description='"Forget me" deletes the person\'s traces in MLflow too.'
     )
-    rate_limit_messages: str = Field(
+    rate_limit_messages: Rate = Field(
         "30/minute", description="Messages one person may send, as `30/minute`."
     )
-    rate_limit_feedback: str = Field(
+    rate_limit_feedback: Rate = Field(
         "120/minute", description="Verdicts one person may give, as `120/minute`."
     )
-
-    @field_validator("allowed_origins", "feedback_dimensions", mode="before")
-    @classmethod
-    def _split_words(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(word.strip() for word in value.split(",") if word.strip())
-        return value
-
-    @field_validator("feedback_dimensions")
-    @classmethod
-    def _check_dimensions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        reserved = {"trace_id", "client_request_id", "comment", "feedback", "reasons"}
-        for word in value:
-            if not re.fullmatch(r"[a-z][a-z0-9_]{0,49}", word) or word in reserved:
-                raise ValueError("expected lower-case words such as accuracy,helpfulness")
-        return value
-
-    @field_validator("operator_password_hash")
-    @classmethod
-    def _check_hash(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        # Imported when needed: it is slow, and the launcher has nothing else from it.
-        from werkzeug.security import check_password_hash
-
-        try:
-            check_password_hash(value, "")
-            well_formed = re.fullmatch(r"[^$]+\$[^$]+\$[0-9a-f]{32,}", value)
-        except (ValueError, OverflowError, MemoryError):
-            well_formed = None
-        if not well_formed:
-            raise ValueError("expected what `flask --app app operator password` prints")
-        return value
-
-    @field_validator("feedback_reasons")
-    @classmethod
-    def _check_reasons(cls, value: str) -> str:
-        if value.count("|") != 1:
-            raise ValueError("expected two comma-separated lists with one | between them")
-        return value
-
-    @field_validator("rate_limit_messages", "rate_limit_feedback")
-    @classmethod
-    def _check_rate(cls, value: str) -> str:
-        if not re.fullmatch(r"[1-9]\d*/(second|minute|hour|day)", value):
-            raise ValueError("expected a rate such as 30/minute")
-        return value
-
-    @field_validator("mlflow_tracking_uri", "mlflow_ui_url", "openai_base_url")
-    @classmethod
-    def _check_url(cls, value: str | None) -> str | None:
-        if value and value != "databricks" and not value.startswith(("http://", "https://")):
-            raise ValueError("expected an http:// or https:// address")
-        return value.rstrip("/") if value else value
-
-    @field_validator("database_url")
-    @classmethod
-    def _check_database(cls, value: str | None) -> str | None:
-        if value is None or value.startswith("sqlite:///"):
-            return value
-        scheme, separator, rest = value.partition("://")
-        if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
-            raise ValueError("expected postgresql://… or sqlite:///…")
-        return f"postgresql+psycopg://{rest}"
-
-    @field_validator("redis_url")
-    @classmethod
-    def _check_redis(cls, value: str | None) -> str | None:
-        if value and not re.match(r"rediss?://[^/]", value):
-            raise ValueError("expected redis://host:port/0 or rediss://…")
-        return value
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

@@ -42,11 +42,20 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowSe
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One Redis server for the whole run; a test that ends it must start it again."""
+    """One Redis server for the whole run. Ask for `redis` instead."""
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     server.start()
     yield server
     server.terminate()
+
+
+@pytest.fixture
+def redis(redis_server: RedisServer) -> Iterator[RedisServer]:
+    """An empty Redis server, which runs again when the test is over."""
+    redis_server.client().flushall()
+    yield redis_server
+    if not redis_server.is_running:
+        redis_server.start()
 
 
 @pytest.fixture(scope="session")

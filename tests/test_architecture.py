@@ -17,6 +17,14 @@ def test_the_import_contracts_are_kept() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_a_single_process_does_without_redis() -> None:
+    look = "import sys, app.factory, app.relay; print('redis' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
 def test_every_module_says_its_job() -> None:
     silent = [
         path.relative_to(ROOT).as_posix()

@@ -73,6 +73,8 @@ def test_an_empty_variable_counts_as_unset(folder: Path, monkeypatch: pytest.Mon
         ("database_url", "mysql://x"),
         ("database_url", "postgres"),
         ("database_url", "sqlite://"),
+        ("redis_url", "localhost:6379"),
+        ("redis_url", "redis:///0"),
         ("mlflow_tracking_uri", "sqlite:///x.db"),
         ("mlflow_ui_url", "ui.example"),
         ("openai_base_url", "localhost:8080"),
@@ -101,7 +103,7 @@ def test_a_wrong_value_is_one_clear_line(name: str, value: str) -> None:
     message = refusal(**{name: value})
     assert "\n" not in message
     assert message.startswith(f"{name.upper()}: ")
-    if name not in {"secret_key", "database_url", "operator_password_hash"}:
+    if name not in {"secret_key", "database_url", "redis_url", "operator_password_hash"}:
         assert f"got {value!r}" in message
 
 
@@ -124,6 +126,20 @@ def test_production_needs_a_secret_key() -> None:
     message = refusal(app_environment="production")
     assert message.startswith("SECRET_KEY: required when APP_ENVIRONMENT=production")
     load_settings(_env_file=None, app_environment="production", secret_key="x" * 16)
+
+
+def test_several_workers_need_redis() -> None:
+    message = refusal(web_concurrency="2")
+    assert message.startswith("WEB_CONCURRENCY: workers share turns through Redis")
+    assert "\n" not in message
+    for database_url in (None, "postgresql://db.example/app"):
+        settings = load_settings(
+            _env_file=None,
+            web_concurrency=4,
+            redis_url="rediss://:key@redis.example:6380/1",
+            database_url=database_url,
+        )
+        assert settings.web_concurrency == 4
 
 
 def test_settings_are_frozen() -> None:

@@ -21,15 +21,6 @@ NewProcess = Callable[..., SharedTurnLog]
 
 
 @pytest.fixture
-def redis(redis_server: RedisServer) -> Iterator[RedisServer]:
-    """An empty Redis server, which runs again when the test is over."""
-    redis_server.client().flushall()
-    yield redis_server
-    if not redis_server.is_running:
-        redis_server.start()
-
-
-@pytest.fixture
 def new_process(redis: RedisServer) -> Iterator[NewProcess]:
     """Make the log of one more process: `new_process(stop=…)`."""
     started: list[SharedTurnLog] = []

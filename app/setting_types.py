@@ -1,0 +1,81 @@
+"""The types of settings that need more of a check than a number does.
+
+Each check returns the value as the app uses it, or raises ValueError saying what was expected.
+"""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator
+from pydantic_settings import NoDecode
+
+
+def _split_words(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(word.strip() for word in value.split(",") if word.strip())
+    return value
+
+
+def _check_dimensions(value: tuple[str, ...]) -> tuple[str, ...]:
+    reserved = {"trace_id", "client_request_id", "comment", "feedback", "reasons"}
+    for word in value:
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,49}", word) or word in reserved:
+            raise ValueError("expected lower-case words such as accuracy,helpfulness")
+    return value
+
+
+def _check_hash(value: str) -> str:
+    # Imported when needed: it is slow, and the launcher has nothing else from it.
+    from werkzeug.security import check_password_hash
+
+    try:
+        check_password_hash(value, "")
+        well_formed = re.fullmatch(r"[^$]+\$[^$]+\$[0-9a-f]{32,}", value)
+    except (ValueError, OverflowError, MemoryError):
+        well_formed = None
+    if not well_formed:
+        raise ValueError("expected what `flask --app app operator password` prints")
+    return value
+
+
+def _check_reasons(value: str) -> str:
+    if value.count("|") != 1:
+        raise ValueError("expected two comma-separated lists with one | between them")
+    return value
+
+
+def _check_rate(value: str) -> str:
+    if not re.fullmatch(r"[1-9]\d*/(second|minute|hour|day)", value):
+        raise ValueError("expected a rate such as 30/minute")
+    return value
+
+
+def _check_web_address(value: str) -> str:
+    if value and value != "databricks" and not value.startswith(("http://", "https://")):
+        raise ValueError("expected an http:// or https:// address")
+    return value.rstrip("/")
+
+
+def _check_database(value: str) -> str:
+    if value.startswith("sqlite:///"):
+        return value
+    scheme, separator, rest = value.partition("://")
+    if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
+        raise ValueError("expected postgresql://… or sqlite:///…")
+    return f"postgresql+psycopg://{rest}"
+
+
+def _check_redis(value: str) -> str:
+    if not re.match(r"rediss?://[^/]", value):
+        raise ValueError("expected redis://host:port/0 or rediss://…")
+    return value
+
+
+WordList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_words)]
+Dimensions = Annotated[WordList, AfterValidator(_check_dimensions)]
+PasswordHash = Annotated[str, AfterValidator(_check_hash)]
+Reasons = Annotated[str, AfterValidator(_check_reasons)]
+Rate = Annotated[str, AfterValidator(_check_rate)]
+WebAddress = Annotated[str, AfterValidator(_check_web_address)]
+DatabaseAddress = Annotated[str, AfterValidator(_check_database)]
+RedisAddress = Annotated[str, AfterValidator(_check_redis)]
