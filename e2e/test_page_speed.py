@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 from collections.abc import Callable
@@ -10,14 +11,16 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Response, Route, expect
 
 from e2e.chat_page import ChatPage, answer_text, thumb
-from e2e.main_thread import LONG_MS, watch_main_thread
+from e2e.main_thread import LONG_MS, Busy, watch_main_thread
 from e2e.rich_answer import LAST_WORDS, RICH, tokens
 from tests.processes import ROOT
 from tests.scripted_model import Answer
 from tests.servers import Stack
 
 MOST_BYTES = 60_000
-STREAMING_S = 60 if os.environ.get("SOAK") else 10
+SOAK = bool(os.environ.get("SOAK"))
+STREAMING_S = 60 if SOAK else 10
+MOST_SHOWINGS = 3
 
 PARAGRAPH = "Lorem ipsum dolor sit amet, **sadipscing** elitr, sed `diam` nonumy eirmod. " * 5
 STREAM_WORDS = (PARAGRAPH + "\n\n- one\n- two\n\n```js\nlet a = 1;\n```\n\n").split(" ")
@@ -31,13 +34,23 @@ PAINTED = """new Promise((done) => {
 
 LONG_ANSWERS = {
     "paragraphs": (PARAGRAPH + "\n\n") * 260,
+    "one paragraph": PARAGRAPH * 265,
     "one line": "word " * 20_000,
     "one word": "x" * 100_000,
     "code": "```python\n" + "for item in items:  # a loop over things\n" * 2_440 + "```\n",
     "list": "".join(f"- item **{number}** with text of some length\n" for number in range(2_500)),
+    "one item": "- " + "word **bold** and\n  `code`, so it goes\n" * 2_600,
     "tables": ("| a | b |\n|---|---|\n" + "| one cell | **another** cell |\n" * 50 + "\n") * 64,
+    # Its columns grow wider now and then.
+    "one table": "| a | b | c |\n|---|---|---|\n"
+    + "".join(f"| cell {number} | **bold** {number} | `code` |\n" for number in range(2_600)),
+    "quotes": "".join(f"{'> ' * (1 + number % 9)}quoted **{number}**\n" for number in range(3_800)),
+    "links": "[a link](https://example.org/x) " * 3_200,
+    "headings": "".join(f"## Heading {number}\n\ntext\n\n" for number in range(4_300)),
     "unclosed marks": "*a **b _c `d [e " * 6_250,
 }
+# What grows within one block, which is therefore built anew each time: these also little by little.
+GROWING = LONG_ANSWERS if SOAK else ("list", "one item", "one table", "unclosed marks")
 
 
 def loaded(open_page: Callable[..., ChatPage], stack: Stack) -> tuple[ChatPage, list[Response]]:
@@ -128,26 +141,42 @@ def test_every_module_is_asked_for_at_once(
     assert fetched == written - of_other_pages
 
 
-def expect_never_frozen(chat: ChatPage, question: str, text: str) -> None:
-    """Ask, and see the whole answer without one long task of the page."""
+def expect_never_frozen(chat: ChatPage, question: str) -> None:
+    """Ask, and see the whole answer without one long task of the page.
+
+    What the page does takes as long each time; what a crowded machine adds (cold caches, a shared
+    core) does not. So the measure is the best of three showings, of which a first good one will do.
+    """
+    told = []
+    for _ in range(MOST_SHOWINGS):
+        busy = show_all(chat.open(), question)
+        if not busy.long:
+            return
+        told.append(f"processor ms: {busy.long}; by the clock: {busy.slow_frames}")
+    pytest.fail(f"tasks over {LONG_MS} ms in every showing: {told}")
+
+
+def show_all(chat: ChatPage, question: str) -> Busy:
+    """Ask, wait until the page has shown everything, and tell how busy that made it."""
     with watch_main_thread(chat.page) as busy:
         message = chat.ask(question)
         expect(message).to_have_attribute("data-ending", "complete", timeout=120_000)
         # Nothing is to be left over for later either.
         chat.page.evaluate("new Promise((done) => requestIdleCallback(done))")
-    seen = answer_text(message).evaluate("(root) => root.textContent.length")
-    assert seen > len(text) / 3  # it is all there, without its marks
-    told = (
-        f"processor ms: {busy.long}; longest {busy.tasks_ms[0]}; by the clock: {busy.slow_frames}"
+    sent = html.unescape(re.sub("<[^>]*>", "", chat.frames("done")[-1]["html"]))
+    shown = answer_text(message).evaluate(
+        """(root) => [...root.querySelectorAll("figcaption")].reduce(
+            (text, caption) => text.replace(caption.textContent, ""), root.textContent)"""
     )
-    assert busy.long == [], f"tasks over {LONG_MS} ms of {told}"
+    assert "".join(shown.split()) == "".join(sent.split())
+    return busy
 
 
 def test_a_hundred_tokens_a_second_never_freeze_the_page(chat: ChatPage, stack: Stack) -> None:
     words = [f"{word} " for word in STREAM_WORDS]
     flow = (words * (STREAMING_S * 100 // len(words) + 1))[: STREAMING_S * 100]
     stack.model.answer_when("flow", Answer(tokens=flow, delay_s=0.01))
-    expect_never_frozen(chat, "Let it flow", "".join(flow))
+    expect_never_frozen(chat, "Let it flow")
 
 
 def test_a_burst_of_five_thousand_tokens_never_freezes_the_page(
@@ -155,23 +184,26 @@ def test_a_burst_of_five_thousand_tokens_never_freezes_the_page(
 ) -> None:
     burst = [f"word{number} " for number in range(5_000)]
     stack.model.answer_when("burst", Answer(tokens=burst, burst=True))
-    expect_never_frozen(chat, "Let it burst", "".join(burst))
+    expect_never_frozen(chat, "Let it burst")
 
 
-# These two still take more than 50 ms at times when the final rendering is swapped in.
-KNOWN_SLOW = {"list", "unclosed marks"}
-
-
-@pytest.mark.parametrize(
-    "kind", [kind for kind in LONG_ANSWERS if os.environ.get("SOAK") or kind not in KNOWN_SLOW]
-)
-def test_a_hundred_thousand_characters_never_freeze_the_page(
+@pytest.mark.parametrize("kind", LONG_ANSWERS)
+def test_a_hundred_thousand_characters_at_once_never_freeze_the_page(
     chat: ChatPage, stack: Stack, kind: str
 ) -> None:
     text = LONG_ANSWERS[kind]
     assert 95_000 < len(text) < 130_000
     stack.model.answer_when("at length", Answer(tokens=tokens(text, 20), burst=True))
-    expect_never_frozen(chat, "Speak at length", text)
+    expect_never_frozen(chat, "Speak at length")
+
+
+@pytest.mark.parametrize("kind", GROWING)
+def test_a_hundred_thousand_characters_little_by_little_never_freeze_the_page(
+    chat: ChatPage, stack: Stack, kind: str
+) -> None:
+    pieces = tokens(LONG_ANSWERS[kind], 250 if SOAK else 1_000)
+    stack.model.answer_when("at length", Answer(tokens=pieces, delay_s=0.01))
+    expect_never_frozen(chat, "Speak at length")
 
 
 def test_the_page_does_not_jump_when_an_answer_is_done(chat: ChatPage, stack: Stack) -> None:

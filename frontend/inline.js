@@ -1,4 +1,4 @@
-/** Inline Markdown as DOM nodes: code, emphasis, links to the web. Linear time, whatever the text. */
+/** Inline Markdown as DOM nodes: code, emphasis, links to the web. Linear time, in small steps. */
 import { element } from "./element.js";
 
 const SPECIAL =
@@ -8,12 +8,13 @@ const TAGS = { "*": "em", _: "em", "**": "strong", __: "strong", "~~": "s" };
 const DEEPEST = 6;
 
 /** @type {Inline} */
-export function inline(parent, text, open = false, depth = 0) {
+export function* inline(parent, text, open = false, depth = 0) {
 	const special = new RegExp(SPECIAL);
 	/** Signs without a closing one further on; to look again would cost quadratic time. */
 	const hopeless = new Set();
 	let at = 0;
 	for (let found = special.exec(text); found; found = special.exec(text)) {
+		yield 0;
 		const [, escaped, ticks, mark, label, url] = found;
 		const sign = ticks ?? mark;
 		const start = special.lastIndex;
@@ -21,7 +22,7 @@ export function inline(parent, text, open = false, depth = 0) {
 		/** @type {Node | string} */
 		let node = escaped ?? "";
 		if (label) {
-			node = inline(link(url), label, false, DEEPEST);
+			node = yield* inline(link(url), label, false, DEEPEST);
 		} else if (sign) {
 			const close = depth < DEEPEST && !hopeless.has(sign) ? closing(text, sign, start) : -1;
 			if (close < 0) hopeless.add(sign);
@@ -30,7 +31,7 @@ export function inline(parent, text, open = false, depth = 0) {
 			const inner = text.slice(start, close < 0 ? end : close);
 			node = ticks
 				? element("code", inner.replace(/\n/g, " ").replace(/^ (.*[^ ].*) $/, "$1"))
-				: inline(element(TAGS[sign] ?? "em"), inner, open && close < 0, depth + 1);
+				: yield* inline(element(TAGS[sign] ?? "em"), inner, open && close < 0, depth + 1);
 		} else if (!escaped) {
 			node = element("br");
 			end--;

@@ -38,8 +38,9 @@ export function* blockStarts(/** @type {string[]} */ lines) {
 /**
  * @param {string[]} lines @param {string} [next] the line after them
  * @param {Element} [before] the block before them: a list may go on
+ * @returns {Steps<HTMLElement[]>}
  */
-export function build(lines, next, before, depth = 0) {
+export function* build(lines, next, before, depth = 0) {
 	/** @type {HTMLElement[]} */
 	const nodes = [];
 	let at = 0;
@@ -64,13 +65,14 @@ export function build(lines, next, before, depth = 0) {
 			if (language.trim()) block.className = `language-${language.trim().split(/\s/)[0]}`;
 			nodes.push(codeBlock(element("pre", block)));
 		} else if (marks) {
-			nodes.push(inline(element(/** @type {"h1"} */ (`h${marks.length}`)), title, open));
+			nodes.push(yield* inline(element(/** @type {"h1"} */ (`h${marks.length}`)), title, open));
 		} else if (RULE.test(line)) {
 			nodes.push(element("hr"));
 		} else if (depth < DEEPEST && QUOTE.test(line)) {
 			const quoted = take((each) => QUOTE.test(each) || goesOn(each));
 			const inner = quoted.map((each) => each.replace(QUOTE, ""));
-			nodes.push(element("blockquote", ...build(inner, lines[end] ?? next, undefined, depth + 1)));
+			const content = yield* build(inner, lines[end] ?? next, undefined, depth + 1);
+			nodes.push(element("blockquote", ...content));
 		} else if (depth < DEEPEST && item) {
 			const [{ length: indent }, number] = item;
 			const tag = number ? "ol" : "ul";
@@ -87,23 +89,24 @@ export function build(lines, next, before, depth = 0) {
 				(sameList && last?.lastElementChild?.firstElementChild?.localName === "p") ||
 				/\n\s*\n\s*\S/.test(inner.join("\n")) ||
 				(!inner.at(-1)?.trim() && ITEM.test(lines[end] ?? next ?? ""));
-			const content = build(inner, lines[end] ?? next, undefined, depth + 1);
+			const content = yield* build(inner, lines[end] ?? next, undefined, depth + 1);
 			const shown = content.flatMap((node) =>
 				!loose && node.localName === "p" ? [...node.childNodes] : node,
 			);
 			list.append(element("li", ...shown));
 		} else if (line.includes("|") && DELIMITERS.test(lines[at + 1] ?? "")) {
 			end++;
-			nodes.push(table(take(goesOn)));
+			nodes.push(yield* table(take(goesOn)));
 		} else {
 			const text = take(goesOn).map((each) => each.trimStart());
-			nodes.push(inline(element("p"), text.join("\n").trimEnd(), open && end === lines.length));
+			const last = open && end === lines.length;
+			nodes.push(yield* inline(element("p"), text.join("\n").trimEnd(), last));
 		}
 	}
 	return nodes;
 }
 
-function table(/** @type {string[]} */ [head = "", , ...rows]) {
+function* table(/** @type {string[]} */ [head = "", , ...rows]) {
 	const cells = (/** @type {string} */ line) =>
 		line
 			.trim()
@@ -111,11 +114,19 @@ function table(/** @type {string[]} */ [head = "", , ...rows]) {
 			.split(/(?<!\\)\|/)
 			.map((cell) => cell.trim().replaceAll("\\|", "|"));
 	const columns = cells(head);
-	/** @param {"th" | "td"} tag @param {string[]} found */
-	const row = (tag, found) =>
-		element("tr", ...columns.map((_, index) => inline(element(tag), found[index] ?? "")));
-	const body = element("tbody", ...rows.map((line) => row("td", cells(line))));
-	return element("table", element("thead", row("th", columns)), ...(rows.length ? [body] : []));
+	const body = element("tbody");
+	/** @param {"th" | "td"} tag @param {string} line */
+	function* row(tag, line) {
+		const found = cells(line);
+		const node = element("tr");
+		for (const index of columns.keys())
+			node.append(yield* inline(element(tag), found[index] ?? ""));
+		return node;
+	}
+	const shown = element("table", element("thead", yield* row("th", head)));
+	for (const line of rows) body.append(yield* row("td", line));
+	if (rows.length) shown.append(body);
+	return shown;
 }
 
 export function codeBlock(/** @type {Node} */ pre) {

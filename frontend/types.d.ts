@@ -128,13 +128,15 @@ type Make = <K extends keyof HTMLElementTagNameMap>(
 ) => HTMLElementTagNameMap[K];
 /** Shows more: `text` only ever grows, until there is `html`; true when everything is shown. */
 type Render = (text: string, html: string | null | undefined, deadline: number) => boolean;
+/** Work in small steps; each tells how much markup of the page it changed. */
+type Steps<T = void> = Generator<number, T>;
 /** Appends the text to the parent. `open`: more may follow, an unclosed `**` or backtick counts. */
 type Inline = <T extends HTMLElement>(
   parent: T,
   text: string,
   open?: boolean,
   depth?: number,
-) => T;
+) => Steps<T>;
 /** Not in every browser yet, nor in TypeScript's DOM. */
 interface Element {
   setHTML?(html: string, options: object): void;
