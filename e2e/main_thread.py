@@ -5,7 +5,8 @@ server, a model and other tests, a task of 10 ms that was put aside for 60 ms co
 Chromium's own trace is asked for the processor time of each task of the page's main thread
 (`tdur`): script, style, layout, paint and garbage collection together, and nothing of the
 machine's. On virtual processors that clock jumps ahead at times, so of the two times the lesser
-counts: no task can have taken longer than either. What the observer saw, with the scripts it blames, is told beside it for reading.
+counts: no task can have taken longer than either. What the observer saw, with the scripts it
+blames, is told beside it for reading.
 """
 
 from __future__ import annotations
