@@ -149,8 +149,9 @@ class Launcher:
         return answers("127.0.0.1", port, "/api/2.0/mlflow/experiments/get?experiment_id=0")
 
     def _addresses(self) -> dict[str, str]:
-        chat = {"Chat": self._chat_url()} if "web" in self._commands else {}
-        return {**chat, "MLflow UI": self._settings.mlflow_link}
+        chat = self._chat_url()
+        ours = {"Chat": chat, "Insights": f"{chat}/insights"} if "web" in self._commands else {}
+        return {**ours, "MLflow UI": self._settings.mlflow_link}
 
     def _chat_url(self) -> str:
         return f"http://{reachable(self._settings.host)}:{self._settings.port}"

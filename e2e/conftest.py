@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from e2e.chat_page import ChatPage
+from e2e.insights_page import InsightsPage
 from e2e.visitor import Visitor
 from tests.servers import Stack
 
@@ -64,6 +65,24 @@ def open_page(browser: Browser) -> Iterator[Callable[..., ChatPage]]:
     for _, context in opened:
         context.close()
     assert not problems, f"the page reported: {problems}"
+
+
+@pytest.fixture
+def open_insights(browser: Browser) -> Iterator[Callable[..., InsightsPage]]:
+    """Open the report in a browser context of its own: `open_insights(stack.url)`."""
+    opened: list[tuple[InsightsPage, Any]] = []
+
+    def open_one(url: str, query: str = "", **options: Any) -> InsightsPage:
+        context = browser.new_context(base_url=url, **options)
+        context.set_default_timeout(15_000)
+        insights = InsightsPage(context.new_page())
+        opened.append((insights, context))
+        return insights.open(query)
+
+    yield open_one
+    for _, context in opened:
+        context.close()
+    assert [problem for insights, _ in opened for problem in insights.problems] == []
 
 
 @pytest.fixture

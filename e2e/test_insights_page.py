@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
 from axe_playwright_python.sync_playwright import Axe
 from mlflow.tracing.client import TracingClient
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 from werkzeug.security import generate_password_hash
 
 from e2e.insights_page import InsightsPage
@@ -24,24 +24,6 @@ LOOKS: dict[str, dict[str, Any]] = {
     "dark": {"color_scheme": "dark"},
     "phone": {"viewport": {"width": 320, "height": 740}, "has_touch": True},
 }
-
-
-@pytest.fixture
-def open_insights(browser: Browser) -> Iterator[Callable[..., InsightsPage]]:
-    """Open the report in a browser context of its own: `open_insights(stack.url)`."""
-    opened: list[tuple[InsightsPage, Any]] = []
-
-    def open_one(url: str, query: str = "", **options: Any) -> InsightsPage:
-        context = browser.new_context(base_url=url, **options)
-        context.set_default_timeout(15_000)
-        insights = InsightsPage(context.new_page())
-        opened.append((insights, context))
-        return insights.open(query)
-
-    yield open_one
-    for _, context in opened:
-        context.close()
-    assert [problem for insights, _ in opened for problem in insights.problems] == []
 
 
 def wait_recorded(visitor: Visitor, turn: Turn) -> None:

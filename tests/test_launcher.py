@@ -195,6 +195,7 @@ def test_the_chat_is_announced_before_mlflow_is_up_and_all_addresses_after(tmp_p
         assert not run.said("MLflow UI")
         (tmp_path / "gate").write_text("open\n")
         eventually(lambda: run.said(f"MLflow UI  http://127.0.0.1:{ports['mlflow_port']}"), 30)
+        assert run.said(f"Insights   {chat}/insights")
     assert run.status == 0
     assert run.output().endswith("Stopped.\n")
 
