@@ -159,7 +159,8 @@ def main() -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    database = Database(settings.database)
+    # A delivery whose note was lost is done again, to the same effect.
+    database = Database(settings.database, durable=False)
     database.migrate()
     tracking = TrackingServer(settings.tracking_uri, settings.mlflow_experiment_name)
     log.info("relaying to %s", settings.tracking_uri)

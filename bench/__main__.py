@@ -1,5 +1,6 @@
 """Run every measurement: `python -m bench`."""
 
-from bench import turn_latency
+from bench import feedback_latency, turn_latency
 
 turn_latency.main()
+feedback_latency.main()

@@ -126,6 +126,19 @@ def test_what_was_committed_survives_a_power_cut(database: Database) -> None:
     assert database.read(lambda c: c.execute(text("PRAGMA synchronous")).scalar()) == 2
 
 
+def test_who_would_only_do_it_again_does_not_wait_for_the_disk(
+    database: Database, postgresql: Database
+) -> None:
+    for real, setting, hasty in (
+        (database, "PRAGMA synchronous", 1),
+        (postgresql, "SHOW synchronous_commit", "off"),
+    ):
+        relays = Database(real.url, durable=False)
+        assert relays.read(lambda c, q=setting: c.execute(text(q)).scalar()) == hasty  # type: ignore[misc]
+        assert real.read(lambda c, q=setting: c.execute(text(q)).scalar()) != hasty  # type: ignore[misc]
+        relays.close()
+
+
 def test_a_database_that_stays_locked_is_unavailable_and_nothing_is_written(
     database: Database, tmp_path: Path
 ) -> None:

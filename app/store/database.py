@@ -1,15 +1,14 @@
 """Opens the app database and runs transactions on it: SQLite in WAL mode, or PostgreSQL.
 
-A transaction is a function that takes a connection. Under gevent, SQLite work runs in one native
-thread, because a lock wait there would freeze every stream of the worker.
+A transaction is a function that takes a connection. Under gevent, SQLite work runs in native
+threads, because a lock wait there would freeze every stream of the worker.
 """
 
 import fcntl
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import gevent.monkey
 import gevent.threadpool
@@ -20,9 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.errors import Unavailable
-
-Result = TypeVar("Result")
-Work = Callable[[Connection], Result]
+from app.store.group_commit import GroupCommit, Result, Work
 
 log = logging.getLogger(__name__)
 
@@ -32,27 +29,40 @@ _MIGRATION_LOCK = 7368277  # any number that nothing else locks in this PostgreS
 class Database:
     """The app database of one process."""
 
-    def __init__(self, url: str) -> None:
-        """`url` is an SQLAlchemy URL; see `Settings.database`. Opens no connection yet."""
+    def __init__(self, url: str, *, durable: bool = True) -> None:
+        """`url` is an SQLAlchemy URL; see `Settings.database`. Opens no connection yet.
+
+        Without `durable`, a power cut may undo the last commits (never a part of one, and none
+        that a durable one followed): for a process that would only do the same work again.
+        """
         self.url = url
         self._sqlite_path = make_url(url).database if url.startswith("sqlite") else None
-        self._engine = _sqlite_engine(url) if self._sqlite_path else _postgresql_engine(url)
-        self._native_thread = (
-            gevent.threadpool.ThreadPool(1)
-            if self._sqlite_path and gevent.monkey.is_module_patched("threading")
-            else None
-        )
+        make_engine = _sqlite_engine if self._sqlite_path else _postgresql_engine
+        self._engine = make_engine(url, durable)
+        self._readers: gevent.threadpool.ThreadPool | None = None
+        self._writers: GroupCommit | None = None
+        # Not `if self._readers` anywhere: an idle pool is falsy.
+        if self._sqlite_path and gevent.monkey.is_module_patched("threading"):
+            self._readers = gevent.threadpool.ThreadPool(1)
+            self._writers = GroupCommit(lambda work: self._transact(work, writes=True))
 
     def read(self, work: Work[Result]) -> Result:
         """Run `work` in a transaction that changes nothing."""
-        return self._run(work, writes=False)
+        with self._explained():
+            if self._readers is None:
+                return self._transact(work, writes=False)
+            result: Result = self._readers.apply(self._transact, (work,), {"writes": False})
+            return result
 
     def write(self, work: Work[Result]) -> Result:
         """Run `work` in a transaction; when this returns, its changes survive a crash.
 
         Raises `Unavailable` when the database cannot be reached or is locked: nothing is written.
         """
-        return self._run(work, writes=True)
+        with self._explained():
+            if self._writers is None:
+                return self._transact(work, writes=True)
+            return self._writers.write(work)
 
     def migrate(self) -> None:
         """Bring the schema up to date; safe when several processes start at once.
@@ -74,17 +84,10 @@ class Database:
         """Close every connection."""
         self._engine.dispose()
 
-    def _run(self, work: Work[Result], *, writes: bool) -> Result:
-        if self._native_thread is not None:  # an idle pool is falsy
-            result: Result = self._native_thread.apply(self._transact, (work, writes))
-            return result
-        return self._transact(work, writes)
-
-    def _transact(self, work: Work[Result], writes: bool) -> Result:
-        with self._explained():
-            engine = self._engine.execution_options(thumbprint_writes=writes)
-            with engine.begin() as connection:
-                return work(connection)
+    def _transact(self, work: Work[Result], *, writes: bool) -> Result:
+        engine = self._engine.execution_options(thumbprint_writes=writes)
+        with engine.begin() as connection:
+            return work(connection)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -120,9 +123,9 @@ def _engine_errors(engine: Engine) -> tuple[type[Exception], ...]:
     return (dbapi.OperationalError, dbapi.InterfaceError)
 
 
-def _postgresql_engine(url: str) -> Engine:
+def _postgresql_engine(url: str, durable: bool) -> Engine:
     # pre_ping: a connection that died with a restarted server is replaced, not handed out.
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=10,
         max_overflow=20,
@@ -133,8 +136,16 @@ def _postgresql_engine(url: str) -> Engine:
         connect_args={"connect_timeout": 5, "tcp_user_timeout": 10_000},
     )
 
+    @event.listens_for(engine, "connect")
+    def _configure(connection, _record):  # type: ignore[no-untyped-def]
+        if not durable:
+            connection.execute("SET synchronous_commit TO off")
+            connection.commit()
 
-def _sqlite_engine(url: str) -> Engine:
+    return engine
+
+
+def _sqlite_engine(url: str, durable: bool) -> Engine:
     # Parameters are what people wrote; they have no business in an error message.
     engine = create_engine(url, connect_args={"check_same_thread": False}, hide_parameters=True)
 
@@ -144,7 +155,7 @@ def _sqlite_engine(url: str) -> Engine:
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode=WAL")
         # FULL: what was committed survives a power cut, which is what "saved" says.
-        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA busy_timeout=5000")
 

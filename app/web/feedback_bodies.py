@@ -5,6 +5,7 @@ A wrong value is answered with 422 naming the field, what was expected and what 
 
 import math
 import re
+from functools import cache
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -86,7 +87,17 @@ Value = Annotated[
 ]
 
 
-class ChangeHeaders(BaseModel):
+class Checked(BaseModel):
+    """A model whose schema is made once: flask-openapi asks for it with every request."""
+
+    @classmethod
+    @cache
+    def model_json_schema(cls, *options: Any, **more: Any) -> dict[str, Any]:  # type: ignore[override]
+        """Pydantic's."""
+        return super().model_json_schema(*options, **more)
+
+
+class ChangeHeaders(Checked):
     """What may come with a change: a key under which it is made once, however often it arrives.
 
     See https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
@@ -97,7 +108,7 @@ class ChangeHeaders(BaseModel):
     )
 
 
-class TurnQuery(BaseModel):
+class TurnQuery(Checked):
     """Which turn: by `trace_id` or by `client_request_id`."""
 
     trace_id: Annotated[str, StringConstraints(pattern=f"^{TRACE_ID.pattern}$")] | None = None
