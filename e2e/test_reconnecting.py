@@ -28,6 +28,8 @@ window.WebSocket = class extends WebSocket {
 LOSE_ALL = "barred = true; for (const socket of sockets) socket.close()"
 NETWORK_RETURNS = "barred = false; window.dispatchEvent(new Event('online'))"
 
+VISIBLE = "document.dispatchEvent(new Event('visibilitychange'))"
+
 
 def hold_sockets(page: Page) -> None:
     page.add_init_script(HOLD_SOCKETS)
@@ -124,6 +126,33 @@ def test_a_loss_is_told_and_the_online_event_heals_it_at_once(
     gate.release()
     chat.page.evaluate(NETWORK_RETURNS)
     expect_whole(message, "one two")
+    expect(chat.find("connection-state")).to_be_empty()
+
+
+@pytest.mark.parametrize(
+    "event", ["window.dispatchEvent(new Event('online'))", VISIBLE], ids=["online", "visible"]
+)
+def test_the_page_connects_in_the_very_tick_it_may(
+    open_page: Callable[..., ChatPage], stack: Stack, event: str
+) -> None:
+    chat = open_page(stack.url, hold_sockets)
+    chat.page.evaluate(LOSE_ALL)
+    # Between two attempts of the backoff; one that is under way would make a new one needless.
+    made = f"() => sockets.at(-1).readyState < 2 ? 0 : -sockets.length + ({event}, sockets.length)"
+    eventually(lambda: chat.page.evaluate(made) == 1)
+    chat.page.evaluate(NETWORK_RETURNS)
+    expect(chat.find("connection-state")).to_be_empty()
+    chat.ask_and_wait("here again")
+
+
+def test_a_proxy_that_closes_idle_sockets_costs_nothing(
+    open_page: Callable[..., ChatPage], stack: Stack, proxy: CuttingProxy
+) -> None:
+    chat = open_page(proxy.url)
+    expect_whole(chat.ask("before the pause"), "You said: before the pause")
+    proxy.cut_once()
+    expect_whole(chat.ask("after the pause"), "You said: after the pause")
+    assert len(stack.model.asked("after the pause")) == 1
     expect(chat.find("connection-state")).to_be_empty()
 
 
