@@ -59,12 +59,18 @@ class InsightsScene:
     """One experiment and one app database."""
 
     def __init__(
-        self, folder: Path, mlflow_url: str, recorder: Recorder, *, traced: bool = True
+        self,
+        folder: Path,
+        mlflow_url: str,
+        recorder: Recorder,
+        *,
+        traced: bool = True,
+        database: Database | None = None,
     ) -> None:
         """Without `traced` nothing is written to MLflow."""
         name = f"insights-{next(numbers)}"
         self.clock = MovableClock()
-        self.database = Database(f"sqlite:///{folder / name}.db")
+        self.database = database or Database(f"sqlite:///{folder / name}.db")
         self.database.migrate()
         # Long enough for a busy machine: nothing here is about time.
         self.tracking = TrackingServer(mlflow_url, name, timeout_s=60)

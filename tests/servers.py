@@ -20,12 +20,12 @@ class MlflowServer(ServerProcess):
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._database = folder / "mlflow.db"
+        self.database = folder / "mlflow.db"
         super().__init__(
             [
                 *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
                 *("--host", "127.0.0.1", "--port", str(self.port)),
-                *("--backend-store-uri", f"sqlite:///{self._database}"),
+                *("--backend-store-uri", f"sqlite:///{self.database}"),
                 *("--artifacts-destination", str(folder / "artifacts")),
             ],
             clean_environment(
@@ -43,9 +43,9 @@ class MlflowServer(ServerProcess):
     def launch(self) -> None:
         """Start; the first time, make the tables before the server's processes open the file."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if not self._database.exists():
+        if not self.database.exists():
             subprocess.run(
-                [sys.executable, "-m", "mlflow", "db", "upgrade", f"sqlite:///{self._database}"],
+                [sys.executable, "-m", "mlflow", "db", "upgrade", f"sqlite:///{self.database}"],
                 env=self.environment,
                 check=True,
                 capture_output=True,

@@ -118,6 +118,22 @@ def test_while_mlflow_is_away_the_app_database_tells_the_same_and_says_so(
     )
 
 
+def test_postgresql_tells_the_same_as_sqlite(
+    scene: InsightsScene, postgresql: Database, recorder: Recorder, tmp_path: Path
+) -> None:
+    def told(by: InsightsScene) -> Report:
+        made = by.insights_on(by.database, nowhere()).report(DAY)
+        negatives = tuple(replace(one, trace_id="") for one in made.negatives)
+        return replace(made, made_at_ms=0, outbox=None, negatives=negatives)
+
+    other = InsightsScene(
+        tmp_path, "http://127.0.0.1:1", recorder, traced=False, database=postgresql
+    )
+    for asked in ASKED:
+        other.ask(asked)
+    assert told(other) == told(scene)
+
+
 def test_without_the_app_database_the_rest_is_shown(scene: InsightsScene, report: Report) -> None:
     alone = scene.insights_on(unreadable()).report(DAY)
     assert alone.source == "mlflow"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from app.feedback import IMPLICIT, USER_FEEDBACK, USER_REASONS
 from app.insights.comparison import compare_groups
-from app.insights.figures import ENDINGS, Figures, OwnRecord, Question
+from app.insights.figures import ENDINGS, Figures, OwnRecord, Question, is_other
 from app.insights.report import (
     Bucket,
     Dimension,
@@ -136,7 +136,7 @@ def _other_feedback(figures: Figures, vocabulary: Vocabulary) -> tuple[OtherFeed
     others = [
         OtherFeedback(name, count, figures.averages.get(name))
         for name, count in _ranked(figures.names)
-        if name not in (USER_FEEDBACK, *vocabulary.names) and not name.startswith(IMPLICIT)
+        if is_other(name, vocabulary.names)
     ]
     return tuple(others[:MOST_OTHER_NAMES])
 

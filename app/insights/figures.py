@@ -6,6 +6,7 @@ Values are JSON text, as both keep them. A stretch of time is named by its first
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from app.feedback import IMPLICIT, USER_FEEDBACK
 from app.insights.report import Negative, Outbox
 from app.store.filters import Filters
 from app.store.turn_figures import By
@@ -28,6 +29,11 @@ class Question:
     interval_s: int
     names: tuple[str, ...]
     groups: Mapping[By, Sequence[tuple[str, int]]] | None
+
+
+def is_other(name: str, shown: Sequence[str]) -> bool:
+    """Whether a name is neither the thumb, nor shown by value, nor a signal."""
+    return name != USER_FEEDBACK and name not in shown and not name.startswith(IMPLICIT)
 
 
 @dataclass(frozen=True, slots=True)

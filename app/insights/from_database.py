@@ -20,7 +20,7 @@ from app.store.filters import Filters
 from app.store.turn_figures import By, JudgedTurn
 
 PREVIEW_CHARS = 1000
-MOST_VALUES = 10_000
+MOST_VALUES = 2000
 
 
 def read_own_record(connection: Connection, filters: Filters, now_ms: int) -> OwnRecord:

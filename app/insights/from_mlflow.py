@@ -12,6 +12,7 @@ from app.insights.figures import (
     Figures,
     GroupFigures,
     Question,
+    is_other,
 )
 from app.insights.report import Negative
 from app.store.turn_figures import By
@@ -29,6 +30,9 @@ AT_ONCE = 4
 FIRST_TIMEOUT_S = 5.0
 TIMEOUT_S = 30.0
 
+# The endings whose traces have the status ERROR.
+FAILED = ("failed", "interrupted")
+
 TAGS: Mapping[By, str] = {"version": "thumbprint.version", "model": "thumbprint.model"}
 
 
@@ -43,16 +47,21 @@ def gather_from_mlflow(
     # Alone and not for long, so that a server that does not answer is waited for only once.
     over_time = Aggregates(tracking, FIRST_TIMEOUT_S).traces_over_time(filters, interval_s)
     ask = Aggregates(tracking, TIMEOUT_S)
+    names = ask.names(filters)
     with _Requests() as requests:
         send = requests.send
         thumbs = send(ask.values_over_time, filters, USER_FEEDBACK, interval_s)
         durations = send(ask.durations, filters, SHARES)
-        names = send(ask.names, filters)
-        averages = send(ask.averages, filters)
+        others = any(is_other(name, question.names) for name in names)
+        averages = send(ask.averages, filters) if others else None
         found = send(latest_negatives, tracking, filters, MOST_NEGATIVES, TIMEOUT_S)
         values = {name: send(ask.values, filters, name) for name in question.names}
+        # Few turns fail, and only those are looked at for their tag.
         endings = {
-            name: send(ask.count_traces, filters, {"thumbprint.ending": name}) for name in ENDINGS
+            name: send(
+                ask.count_traces, filters, {"thumbprint.ending": name}, failed=name in FAILED
+            )
+            for name in ENDINGS
         }
         groups = {
             by: [
@@ -73,9 +82,9 @@ def gather_from_mlflow(
         thumbs=thumbs.result(),
         endings={name: one.result() for name, one in endings.items()},
         durations=durations.result(),
-        names=names.result(),
+        names=names,
         values=counted,
-        averages=averages.result(),
+        averages=averages.result() if averages else {},
         groups=None
         if question.groups is None
         else {

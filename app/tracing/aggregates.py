@@ -23,7 +23,7 @@ _VALUE = "assessment_value"
 _FEEDBACK = ["assessment.type = 'feedback'"]
 
 # Groups in one answer. The server gives the first ones and does not say that there are more.
-MOST_GROUPS = 10_000
+MOST_GROUPS = 2000
 
 # A point of the answer: `dimensions` that it is grouped by, and `values` by aggregation.
 Point = dict[str, dict[str, Any]]
@@ -40,9 +40,16 @@ class Aggregates:
         self._tracking = tracking
         self._timeout_s = timeout_s
 
-    def count_traces(self, filters: Filters, tags: Mapping[str, str] | None = None) -> int:
-        """How many traces there are."""
-        return _total(self._query(filters, "TRACES", "trace_count", [_COUNT], tags=tags))
+    def count_traces(
+        self, filters: Filters, tags: Mapping[str, str] | None = None, *, failed: bool = False
+    ) -> int:
+        """How many traces there are; with `failed`, of those with status ERROR."""
+        conditions = ["trace.status = 'ERROR'"] if failed else []
+        return _total(
+            self._query(
+                filters, "TRACES", "trace_count", [_COUNT], conditions=conditions, tags=tags
+            )
+        )
 
     def traces_over_time(self, filters: Filters, interval_s: int) -> dict[int, int]:
         """Traces by the time their stretch of `interval_s` begins, in milliseconds."""
