@@ -69,7 +69,7 @@ export function answerView(turn, again) {
 		return words;
 	}
 
-	node.dataset.clientRequestId = turn.id;
+	node.dataset.clientRequestId = node.id = turn.id;
 	node.onclick = ({ target }) => {
 		const button = target instanceof Element ? target.closest("button") : null;
 		const hook = button?.dataset.testid ?? "";

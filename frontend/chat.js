@@ -51,7 +51,9 @@ async function open() {
 			? "There is no such conversation here. Ask something to begin a new one."
 			: "This conversation could not be loaded. Reload the page to try again.";
 	}
-	if (mine === conversation) show(mine, problem, again);
+	if (mine !== conversation) return;
+	show(mine, problem, again);
+	document.getElementById(location.hash.slice(1))?.scrollIntoView();
 }
 
 /** @param {Conversation} mine @param {string} id */

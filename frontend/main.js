@@ -10,6 +10,9 @@ chat.start();
 followLinks();
 sendUnsent();
 window.addEventListener("online", sendUnsent);
+window.addEventListener("storage", ({ key }) => {
+	if (key === "thumbprint.forgotten") leave(); // in another tab
+});
 
 for (const example of document.querySelectorAll("[data-example]"))
 	example.addEventListener("click", () => chat.ask(example.textContent));
@@ -30,4 +33,9 @@ matchMedia("(max-width: 50rem)").addEventListener("change", () => sidebar.hidePo
 /** What earlier visits left. */
 function sendUnsent() {
 	if (unsent.all().length) import("./feedback/feedback.js").catch(() => {});
+}
+
+function leave() {
+	sessionStorage.clear();
+	location.replace("/");
 }

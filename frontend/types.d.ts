@@ -31,6 +31,18 @@ type FeedbackRecord = {
   state: "saved" | "recorded" | "refused";
 };
 type FeedbackAnswer = { status: string; feedback: FeedbackRecord[] };
+/** One part of the list of everything that somebody said; texts are cut. */
+type SaidRecord = FeedbackRecord & {
+  updated_at: string;
+  trace_id: string;
+  client_request_id: string;
+  conversation_id: string;
+  question: string;
+  answer: string;
+};
+/** `next`: where the following page begins. */
+type SaidPage = { feedback: SaidRecord[]; next: string | null };
+type ForgottenAnswer = { conversations: number; traces: string[]; in_mlflow: "kept" | "deleting" };
 type TurnRecord = {
   client_request_id: string;
   replaces: string | null;
@@ -102,7 +114,10 @@ type Update = () => void;
 /** Makes one part of the panel work, and returns what shows it anew. */
 type PartView = (feedback: Feedback, root: HTMLElement) => Update;
 
-/** Elements that index.html promises and that are more than an HTMLElement. */
+/** One answer on the page "My feedback". */
+type Card = { node: HTMLElement; take(record: SaidRecord): void };
+
+/** Elements that the pages promise and that are more than an HTMLElement. */
 interface Promised {
   "#composer": HTMLFormElement;
   "#question": HTMLTextAreaElement;
@@ -110,6 +125,9 @@ interface Promised {
   "#confirm": HTMLDialogElement;
   textarea: HTMLTextAreaElement;
   a: HTMLAnchorElement;
+  "h2 a": HTMLAnchorElement;
+  time: HTMLTimeElement;
+  "#more": HTMLButtonElement;
   button: HTMLButtonElement;
   "button:last-child": HTMLButtonElement;
 }

@@ -13,10 +13,11 @@ from app.web import assets
 from app.web.compression import CompressedText
 
 _CHAT_STYLESHEETS = ("colours.css", "page.css", "answer.css")
+_MY_FEEDBACK_STYLESHEETS = ("colours.css", "page.css", "my_feedback/my_feedback.css")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Add the chat page, the assets of all pages and the headers that guard both."""
+    """Add the pages, their assets and the headers that guard both."""
     version = assets.hash_of(assets.FRONTEND)
     app.register_blueprint(assets.make_blueprint(version))
     app.jinja_env.globals["static"] = f"/static/{version}"
@@ -78,9 +79,20 @@ def _blueprint(app: Flask, settings: Settings) -> Blueprint:
         },
     )
 
+    my_feedback = Page(
+        app,
+        "my_feedback/index.html",
+        *_MY_FEEDBACK_STYLESHEETS,
+        deletes_traces=settings.forget_deletes_traces,
+    )
+
     @blueprint.get("/")
     @blueprint.get("/c/<conversation_id>")
     def chat_page(**_: str) -> Response:
         return chat.response()
+
+    @blueprint.get("/my-feedback")
+    def my_feedback_page() -> Response:
+        return my_feedback.response()
 
     return blueprint
