@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -113,6 +114,15 @@ class Visitor:
     def cookie(self) -> str:
         """The Cookie header a browser would send."""
         return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.http.cookies)
+
+    def at(self, url: str) -> Visitor:
+        """The same person at another server."""
+        other = copy(self)
+        other.url = url.rstrip("/")
+        other.http = requests.Session()
+        other.http.cookies.update(self.http.cookies)
+        other.http.headers["Origin"] = other.url
+        return other
 
     def open_socket(self, *, cookie: bool = True, origin: str | None = None) -> ChatSocket:
         """The chat's socket, on request without a cookie or from another origin.

@@ -16,6 +16,7 @@ import pytest
 
 from app.store.database import Database
 from app.store.tables import metadata
+from tests.cluster import Cluster
 from tests.engines import PostgresqlServer, RedisServer
 from tests.scripted_model import ScriptedModel
 from tests.servers import MlflowServer, Stack
@@ -151,6 +152,34 @@ def stack_with(tmp_path: Path, mlflow_server: MlflowServer) -> Iterator[Callable
             mlflow_server.start()
         for stack in started:
             stack.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(
+    tmp_path_factory: pytest.TempPathFactory,
+    mlflow_server: MlflowServer,
+    postgresql_server: PostgresqlServer,
+    redis_server: RedisServer,
+) -> Iterator[Cluster]:
+    """One cluster for all tests that need two instances. Ask for `cluster` instead."""
+    folder = tmp_path_factory.mktemp("cluster")
+    cluster = Cluster(folder, mlflow_server, postgresql_server, redis_server)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
+def cluster(shared_cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster, all of it running at the beginning and at the end."""
+    shared_cluster.model.clear()
+    yield shared_cluster
+    shared_cluster.model.clear()
+    for server in (shared_cluster.redis, shared_cluster.postgresql, *shared_cluster.webs):
+        if not server.is_running:
+            server.start()
 
 
 @pytest.fixture
