@@ -11,6 +11,7 @@ import json
 import time
 import uuid
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import requests
@@ -56,22 +57,32 @@ class SteadyReader:
         self.troubles: Counter[str] = Counter()
         """What happened on the way, by name."""
         self._patience_s = patience_s
+        self._socket: ChatSocket | None = None
+        self._opened = ExitStack()
 
     def ask(self, question: str) -> SteadyTurn:
-        """Ask and read to the end."""
+        """Ask and read to the end. The socket stays open for the next question."""
         turn = SteadyTurn(question)
         give_up_at = time.monotonic() + self._patience_s
         while not turn.has_ended:
             assert time.monotonic() < give_up_at, f"{turn.text!r} after {dict(self.troubles)}"
             try:
-                with self.visitor.open_socket() as socket:
-                    self._read(socket, turn)
+                if self._socket is None:
+                    self._socket = self._opened.enter_context(self.visitor.open_socket())
+                self._read(self._socket, turn)
             except ConnectionClosed as closed:
                 self._note_close(closed)
             except (OSError, WebSocketException) as error:
                 self.troubles[type(error).__name__] += 1
-            time.sleep(PAUSE_S)
+            if not turn.has_ended:
+                self.close()
+                time.sleep(PAUSE_S)
         return turn
+
+    def close(self) -> None:
+        """Leave the socket."""
+        self._opened.close()
+        self._socket = None
 
     def judge(self, turn: SteadyTurn, is_correct: bool) -> None:
         """Send the thumb until it is taken."""
