@@ -115,7 +115,7 @@ function receive(/** @type {Frame} */ frame) {
 function refused(frame, turn) {
 	if (frame.code === "shutting_down")
 		connect(); // another server takes the turn up
-	else if (turn?.known) look(turn);
+	else if (turn?.known || (turn && frame.code === "turn_elsewhere")) look(turn);
 	else if (turn) turn.end({ ending: "failed", error: { ...frame, message: frame.error } });
 	else if (!frame.client_request_id) show(frame.error); // else: its turn has ended meanwhile
 }

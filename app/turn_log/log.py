@@ -56,6 +56,9 @@ class TurnLog(Protocol):
     def stop_elsewhere(self, turn_id: str) -> bool:
         """Have the process that runs the turn stop it; False when it cannot be reached."""
 
+    def reaches_others(self) -> bool:
+        """Whether other processes can be reached at this moment."""
+
     def settle(self, timeout_s: float) -> None:
         """Return when other processes can have everything written here, or after the timeout."""
 

@@ -112,6 +112,14 @@ class SharedTurnLog:
             return False
         return True
 
+    def reaches_others(self) -> bool:
+        """Whether Redis answers."""
+        try:
+            self._streams.ping()
+        except RedisError:
+            return False
+        return True
+
     def settle(self, timeout_s: float) -> None:
         """Return when everything is shipped, or after the timeout."""
         self._shipper.settle(timeout_s)

@@ -94,6 +94,10 @@ class Streams:
         reply: Any = self._redis.xrange(TURN + turn_id)
         return parse(reply)
 
+    def ping(self) -> None:
+        """Return when the server answers."""
+        self._redis.ping()
+
     def delete(self, turn_id: str) -> None:
         """Remove a turn."""
         self._redis.delete(TURN + turn_id)

@@ -18,9 +18,11 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """Ready: the app database answers. MLflow is named too, but the chat works without it."""
+    """Ready: new turns are taken. What the chat works without is named and does not decide."""
     checks = {"database": _database(), "mlflow": _mlflow()}
-    ready = checks["database"] == "ok"
+    if services().settings.redis_url:
+        checks["redis"] = _redis()
+    ready = checks["database"] == "ok" and not services().engine.draining
     return jsonify(status="ready" if ready else "unavailable", checks=checks), 200 if ready else 503
 
 
@@ -38,3 +40,9 @@ def _mlflow() -> str:
     except NotDelivered:
         return "unreachable; traces and feedback wait in the outbox"
     return "ok"
+
+
+def _redis() -> str:
+    if services().engine.turn_log.reaches_others():
+        return "ok"
+    return "unreachable; turns can be followed and stopped in their own process only"
