@@ -1,5 +1,7 @@
 """The report over HTTP, for operators: `GET /insights.json`."""
 
+from collections.abc import Mapping
+
 from flask import Blueprint, Response, jsonify, request
 
 from app.clock import now_ms
@@ -14,12 +16,12 @@ blueprint = Blueprint("insights", __name__)
 @blueprint.get("/insights.json")
 def insights_json() -> Response:
     """The report on the turns that the query leaves."""
-    return jsonify(as_json(services().insights.report(filters_asked_for())))
+    return jsonify(as_json(services().insights.report(filters_of(request.args))))
 
 
-def filters_asked_for() -> Filters:
-    """The filters of the request's query. Raises `InvalidValue`."""
-    hours = request.args.get("hours", "24")
+def filters_of(query: Mapping[str, str]) -> Filters:
+    """The filters that a query names. Raises `InvalidValue`."""
+    hours = query.get("hours", "24")
     try:
         hours_as_number = float(hours)
     except ValueError:
@@ -27,8 +29,8 @@ def filters_asked_for() -> Filters:
     return Filters.last(
         hours_as_number,
         now_ms(),
-        version=request.args.get("version"),
-        model=request.args.get("model"),
-        user=request.args.get("user"),
-        segment=request.args.get("segment"),
+        version=query.get("version"),
+        model=query.get("model"),
+        user=query.get("user"),
+        segment=query.get("segment"),
     )

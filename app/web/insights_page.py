@@ -12,7 +12,7 @@ from flask import Blueprint, Response, jsonify, request
 from flask.blueprints import BlueprintSetupState
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from app.clock import iso, now_ms
+from app.clock import iso
 from app.datasets import Built, DatasetDesk
 from app.errors import InvalidValue, Unavailable
 from app.insights import charts
@@ -25,6 +25,7 @@ from app.tracing.review_queues import ReviewQueue
 from app.tracing.tracking import NotDelivered
 from app.web import insights_words
 from app.web.errors import explain_validation
+from app.web.insights import filters_of
 from app.web.pages import render_page
 
 log = logging.getLogger(__name__)
@@ -86,11 +87,11 @@ def make_blueprint(
         chosen["hours"] = request.args.get("hours", "").strip() or DEFAULT_HOURS
         problems = []
         try:
-            filters = _filters(**chosen)
+            filters = filters_of(chosen)
         except InvalidValue as error:
             problems.append(f"{error.message}. Shown without filters.")
             chosen = {"hours": DEFAULT_HOURS, "version": "", "model": "", "segment": ""}
-            filters = _filters(**chosen)
+            filters = filters_of(chosen)
         report = report_of(filters)
         in_mlflow = report.source == "mlflow" and bool(report.negatives)
         response = render_page(
@@ -107,7 +108,6 @@ def make_blueprint(
             datasets=_dataset_names(datasets) if in_mlflow else [],
             dataset=DATASET,
             signals=_SIGNALS,
-            segments=SEGMENTS,
             none="—",
             **_charts(report),
         )
@@ -134,14 +134,6 @@ def make_blueprint(
         return explain_validation(error)
 
     return blueprint
-
-
-def _filters(hours: str, version: str, model: str, segment: str) -> Filters:
-    try:
-        window = float(hours)
-    except ValueError:
-        raise InvalidValue(f"hours: expected a number, got {hours[:80]!r}") from None
-    return Filters.last(window, now_ms(), version=version, model=model, segment=segment)
 
 
 def _windows(hours: str) -> list[tuple[str, str]]:
