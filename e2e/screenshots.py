@@ -9,6 +9,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from bench.chromium import launch
 from e2e.chat_page import ChatPage, feedback_state, thumb
+from e2e.feedback_panel import chip, rate, write
 from e2e.rich_answer import RICH
 from tests.scripted_model import Answer
 from tests.servers import MlflowServer, Stack
@@ -32,7 +33,11 @@ def main() -> None:
             chat = ChatPage(page).open()
             chat.ask_and_wait("What is a good name for a chat that keeps its promises?")
             message = chat.ask_and_wait("Why is the sky blue?")
-            thumb(message, "up").click()
+            thumb(message, "down").click()
+            chip(message, "Incomplete").click()
+            rate(message, "Accuracy", 4)
+            rate(message, "Helpfulness", 3)
+            write(message, "comment", "It does not say why sunsets are red.")
             expect(feedback_state(message)).to_have_attribute(
                 "data-state", "recorded", timeout=30_000
             )

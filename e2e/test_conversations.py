@@ -75,7 +75,7 @@ def test_a_conversation_that_is_answering_is_deleted_only_after_a_stop(
     expect(answer_text(message)).to_contain_text("one")
     item = chat.find("conversation-item")
     delete(chat, item)
-    expect(chat.page.get_by_text("still running here; stop it first").first).to_be_visible()
+    expect(chat.page.get_by_text("still running; stop it first").first).to_be_visible()
     expect(item).to_have_count(1)
     chat.find("stop").click()
     expect(message).to_have_attribute("data-ending", "stopped")
