@@ -7,8 +7,6 @@ import { patch } from "./patch.js";
 
 /** More new markup per refresh would take too long to lay out. */
 const MARKUP_A_FRAME = 10_000;
-/** Text grows in portions: the first is soon there, however much has come. */
-const PORTION = 4000;
 /** A last line that may yet turn out to be a mark. */
 const UNDECIDED = /(?:^|\n)[ \t]*(?:#{1,6}|[-*+=_]+|\d{1,3}[.)]?|>|`+|~+|\|[^\n]*)?[ \t]*$/;
 const KEPT = ["class", "href", "target", "rel", "start"];
@@ -29,16 +27,15 @@ export function proseIn(root) {
 	function* put(block, next) {
 		const last = root.children[blocks - 1];
 		const nodes = yield* build(block, next, last);
-		const [list] = nodes;
-		const goesOn = last && /^[uo]l$/.test(last.localName) && list?.localName === last.localName;
-		if (goesOn) nodes.shift();
-		if (last) yield* patch(last, goesOn && list ? list.childNodes : [], entries);
+		const list = /^[uo]l$/.test(last?.localName ?? "") && nodes[0]?.localName === last?.localName;
+		const more = list && nodes.shift();
+		if (last) yield* patch(last, more ? more.childNodes : [], entries);
 		yield* patch(root, nodes, blocks);
 	}
 
 	function* grow(/** @type {string} */ source) {
-		shown = Math.min(source.length, shown + PORTION);
-		const lines = source.slice(stable, shown).replace(UNDECIDED, "").split("\n");
+		shown = source.length;
+		const lines = source.slice(stable).replace(UNDECIDED, "").split("\n");
 		let from = 0;
 		for (const start of blockStarts(lines)) {
 			const block = lines.slice(from, start);
