@@ -1,15 +1,15 @@
-/** The socket, which comes back by itself, and the running turns: asked once, resumed after a loss. */
+/** The socket, which comes back by itself, and the running turns: asked once, then resumed. */
 import { api } from "./api.js";
 import { find } from "./element.js";
 import { show } from "./notice.js";
 
 const FIRST_DELAY_MS = 400;
 const LONGEST_DELAY_MS = 15_000;
-/** A socket open this long was a good one: the backoff starts anew. */
+/** Open this long, a socket was good: the backoff starts anew. */
 const GOOD_AFTER_MS = 5_000;
 /** A shorter loss is not worth a word. */
 const PATIENCE_MS = 1200;
-/** A socket can die silently: suspected after this, while a turn runs. */
+/** A silent socket is suspected after this, while a turn runs. */
 const SUSPECT_SILENCE_MS = 30_000;
 const LOOK_AGAIN_MS = 2000;
 
@@ -91,7 +91,7 @@ function fret() {
 	}, PATIENCE_MS);
 }
 
-/** Lost without a socket: said again once there is one. */
+/** Without a socket: said again once there is one. */
 function send(/** @type {object} */ frame) {
 	if (isOpen()) socket?.send(JSON.stringify(frame));
 }
@@ -117,7 +117,7 @@ function refused(frame, turn) {
 		connect(); // another server takes the turn up
 	else if (turn?.known || (turn && frame.code === "turn_elsewhere")) look(turn);
 	else if (turn) turn.end({ ending: "failed", error: { ...frame, message: frame.error } });
-	else if (!frame.client_request_id) show(frame.error); // else: its turn has ended meanwhile
+	else if (!frame.client_request_id) show(frame.error); // else: the turn has ended
 }
 
 /** Its frames are gone: the server's record says how the turn ended. */
