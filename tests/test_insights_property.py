@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import replace
 from typing import Any
@@ -76,7 +77,7 @@ def recorder() -> Recorder:
 
 
 @settings(
-    max_examples=4,
+    max_examples=60 if os.environ.get("SOAK") == "1" else 4,
     deadline=None,
     # Each example takes seconds, so a failing one is shown as it is.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],

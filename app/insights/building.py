@@ -77,7 +77,7 @@ class Insights:
 
     def _read_own_record(self, filters: Filters, now: int, problems: list[str]) -> OwnRecord | None:
         try:
-            return self._database.read(lambda c: read_own_record(c, filters, now))
+            return read_own_record(self._database, filters, now)
         except Unavailable:
             problems.append(
                 "The app database cannot be read, so versions, models, the time to first token "
@@ -95,7 +95,7 @@ class Insights:
 
     def _gather_from_database(self, question: Question) -> Figures:
         try:
-            return self._database.read(lambda c: gather_from_database(c, question))
+            return gather_from_database(self._database, question)
         except Unavailable as error:
             raise Unavailable(
                 "Neither MLflow nor the app database can be read right now."

@@ -1,8 +1,7 @@
 """Gathers a report's figures from the app database, for when MLflow cannot be read."""
 
 from dataclasses import replace
-
-from sqlalchemy import Connection
+from functools import partial
 
 from app import outbox
 from app.feedback import EXPECTED_RESPONSE, USER_FEEDBACK, USER_REASONS
@@ -16,61 +15,75 @@ from app.insights.figures import (
 )
 from app.insights.report import Negative, Outbox
 from app.store import turn_figures as store
+from app.store.database import Database
 from app.store.filters import Filters
-from app.store.turn_figures import By, JudgedTurn
+from app.store.turn_figures import By, JudgedTurn, Until
 
 PREVIEW_CHARS = 1000
 MOST_VALUES = 2000
 
 
-def read_own_record(connection: Connection, filters: Filters, now_ms: int) -> OwnRecord:
-    """Read what only the app database knows."""
-    owed = outbox.status(connection, now_ms)
+def read_own_record(database: Database, filters: Filters, now_ms: int) -> OwnRecord:
+    """Read what only the app database knows. Raises `Unavailable`."""
+    # Each in a transaction of its own: turns that begin now must not wait for all of them.
+    owed = database.read(lambda c: outbox.status(c, now_ms))
     return OwnRecord(
         groups={
-            "version": store.names_in_use(connection, filters, "version"),
-            "model": store.names_in_use(connection, filters, "model"),
+            "version": database.read(lambda c: store.names_in_use(c, filters, "version")),
+            "model": database.read(lambda c: store.names_in_use(c, filters, "model")),
         },
-        first_token=store.percentiles(connection, filters, "first_token_at", SHARES),
+        first_token=_percentiles(database, filters, "first_token_at"),
         outbox=Outbox(owed.waiting, owed.oldest_age_s, owed.dead),
     )
 
 
-def gather_from_database(connection: Connection, question: Question) -> Figures:
-    """Count everything the database can. Averages of other feedback are left out."""
+def gather_from_database(database: Database, question: Question) -> Figures:
+    """Count everything the database can, but no averages of other feedback.
+
+    Raises `Unavailable`.
+    """
     filters, interval_s = question.filters, question.interval_s
-    values = {
-        name: store.count_values(connection, filters, name, MOST_VALUES) for name in question.names
-    }
+    read = database.read
+    values = {name: _count_values(database, filters, name) for name in question.names}
     return Figures(
-        over_time=store.count_turns(connection, filters, interval_s),
-        thumbs=store.count_thumbs(connection, filters, interval_s),
-        endings=store.count_endings(connection, filters),
-        durations=store.percentiles(connection, filters, "ended_at", SHARES),
-        names=store.count_names(connection, filters),
+        over_time=read(lambda c: store.count_turns(c, filters, interval_s)),
+        thumbs=read(lambda c: store.count_thumbs(c, filters, interval_s)),
+        endings=read(lambda c: store.count_endings(c, filters)),
+        durations=_percentiles(database, filters, "ended_at"),
+        names=read(lambda c: store.count_names(c, filters)),
         values=values,
         averages={},
         groups={
-            by: [_count_group(connection, question, by, name, first) for name, first in known]
+            by: [_count_group(database, question, by, name, first) for name, first in known]
             for by, known in (question.groups or {}).items()
         },
         negatives=[
-            _as_negative(one) for one in store.latest_negatives(connection, filters, MOST_NEGATIVES)
+            _as_negative(one)
+            for one in read(lambda c: store.latest_negatives(c, filters, MOST_NEGATIVES))
         ],
         cut=[name for name, one in values.items() if len(one) >= MOST_VALUES],
     )
 
 
+def _percentiles(database: Database, filters: Filters, until: Until) -> list[float | None]:
+    works = (partial(store.percentile, filters=filters, until=until, share=one) for one in SHARES)
+    return [database.read(work) for work in works]
+
+
+def _count_values(database: Database, filters: Filters, name: str) -> dict[str, int]:
+    return database.read(lambda c: store.count_values(c, filters, name, MOST_VALUES))
+
+
 def _count_group(
-    connection: Connection, question: Question, by: By, name: str, first_ms: int
+    database: Database, question: Question, by: By, name: str, first_ms: int
 ) -> GroupFigures:
     filters = replace(
         question.filters,
         version=name if by == "version" else question.filters.version,
         model=name if by == "model" else question.filters.model,
     )
-    turns = store.count_turns(connection, filters, question.interval_s)
-    thumbs = store.count_values(connection, filters, USER_FEEDBACK, MOST_VALUES)
+    turns = database.read(lambda c: store.count_turns(c, filters, question.interval_s))
+    thumbs = _count_values(database, filters, USER_FEEDBACK)
     return GroupFigures(name, first_ms, sum(turns.values()), thumbs)
 
 

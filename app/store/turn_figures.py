@@ -4,7 +4,6 @@ Every function takes the filters of the report; turns that are still running do 
 figures stay small however many turns there are: rows are counted, sorted and picked in SQL.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -27,6 +26,7 @@ from app.store.tables import feedback, turns
 from app.store.turns import TurnRow
 
 By = Literal["version", "model"]
+Until = Literal["first_token_at", "ended_at"]
 
 _BY: dict[By, Column[Any]] = {"version": turns.c.app_version, "model": turns.c.model}
 
@@ -98,20 +98,23 @@ def count_values(connection: Connection, filters: Filters, name: str, most: int)
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def percentiles(
-    connection: Connection,
-    filters: Filters,
-    until: Literal["first_token_at", "ended_at"],
-    shares: Sequence[float],
-) -> list[float | None]:
-    """How long turns took until then, in milliseconds: at most this long for each of `shares`.
+def percentile(
+    connection: Connection, filters: Filters, until: Until, share: float
+) -> float | None:
+    """How long `share` of the turns took at most until then, in milliseconds.
 
     Interpolated between two turns, as MLflow does; None when no turn has that time.
     """
     took = turns.c[until] - turns.c.created_at
-    where = and_(_within(filters), turns.c[until].is_not(None))
+    # Both times are set when a turn ends, so its ending need not be looked at.
+    where = and_(_asked_in(filters), turns.c[until].is_not(None))
     count = connection.execute(select(func.count()).select_from(turns).where(where)).scalar_one()
-    return [_percentile(connection, took, where, (count - 1) * share) for share in shares]
+    if count == 0:
+        return None
+    rank = (count - 1) * share
+    query = select(took).where(where).order_by(took).limit(2).offset(int(rank))
+    found = [float(row[0]) for row in connection.execute(query)]
+    return found[0] + (found[-1] - found[0]) * (rank - int(rank))
 
 
 def latest_negatives(connection: Connection, filters: Filters, limit: int) -> list[JudgedTurn]:
@@ -135,17 +138,11 @@ def latest_negatives(connection: Connection, filters: Filters, limit: int) -> li
     return [JudgedTurn(turn, said.get(turn.id, [])) for turn in found]
 
 
-def _percentile(
-    connection: Connection, took: ColumnElement[int], where: ColumnElement[bool], rank: float
-) -> float | None:
-    if rank < 0:
-        return None
-    query = select(took).where(where).order_by(took).limit(2).offset(int(rank))
-    found = [float(row[0]) for row in connection.execute(query)]
-    return found[0] + (found[-1] - found[0]) * (rank - int(rank))
-
-
 def _within(filters: Filters) -> ColumnElement[bool]:
+    return and_(_asked_in(filters), turns.c.ending != "running")
+
+
+def _asked_in(filters: Filters) -> ColumnElement[bool]:
     wanted = {
         turns.c.app_version: filters.version,
         turns.c.model: filters.model,
@@ -154,7 +151,6 @@ def _within(filters: Filters) -> ColumnElement[bool]:
     }
     return and_(
         turns.c.created_at.between(filters.start_ms, filters.end_ms),
-        turns.c.ending != "running",
         *(column == value for column, value in wanted.items() if value is not None),
     )
 
