@@ -11,7 +11,9 @@ followLinks();
 sendUnsent();
 window.addEventListener("online", sendUnsent);
 window.addEventListener("storage", ({ key }) => {
-	if (key === "thumbprint.forgotten") leave(); // in another tab
+	if (key !== "thumbprint.forgotten") return; // in another tab
+	sessionStorage.clear();
+	location.replace("/");
 });
 
 for (const example of document.querySelectorAll("[data-example]"))
@@ -33,9 +35,4 @@ matchMedia("(max-width: 50rem)").addEventListener("change", () => sidebar.hidePo
 /** What earlier visits left. */
 function sendUnsent() {
 	if (unsent.all().length) import("./feedback/feedback.js").catch(() => {});
-}
-
-function leave() {
-	sessionStorage.clear();
-	location.replace("/");
 }
