@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,27 @@ from tests.servers import MlflowServer, Stack
 from tests.turn_scene import TurnScene
 
 
-@pytest.fixture(autouse=True)
+@contextmanager
 def restored_environment() -> Iterator[None]:
-    """Undo what a test's app left in the environment: MLflow keeps its tracking URI there."""
+    """Undo what an app leaves in the environment: MLflow keeps its tracking URI there."""
     before = dict(os.environ)
     yield
     for name in os.environ.keys() - before.keys():
         del os.environ[name]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def restored_after_module() -> Iterator[None]:
+    """Leave nothing of a module's own apps to the modules after it."""
+    with restored_environment():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def restored_after_test() -> Iterator[None]:
+    """Leave nothing of a test's app to the tests after it."""
+    with restored_environment():
+        yield
 
 
 @pytest.fixture(scope="session")
