@@ -420,6 +420,24 @@ def test_an_answer_that_cannot_be_saved_says_so(tmp_path: Path) -> None:
     scene.close()
 
 
+def test_a_process_out_of_time_ends_its_turns_as_interrupted_with_all_their_text(
+    scene: TurnScene,
+) -> None:
+    scene.model.scripts = [["So far", threading.Event()]]
+    ref = scene.ask()
+    eventually(lambda: scene.model.completions)
+    assert scene.model.completions[0].waiting.wait(5)
+    scene.engine.refuse_new_turns()
+    assert refusal(scene.ask).code == "shutting_down"
+    scene.engine.interrupt_running()
+    frames = scene.frames(ref)
+    assert (text_of(frames), frames[-1]["code"]) == ("So far", "interrupted")
+    assert (scene.row(ref).ending, scene.row(ref).answer) == ("interrupted", "So far")
+    assert scene.trace()["info"]["tags"]["thumbprint.ending"] == "interrupted"
+    scene.engine.wait_until_idle(5)
+    assert not scene.engine.running
+
+
 def test_a_database_away_for_a_moment_delays_the_end_and_loses_nothing(tmp_path: Path) -> None:
     database = BreakableDatabase(f"sqlite:///{tmp_path / 'app.db'}")
     scene = TurnScene(tmp_path, database=database)

@@ -15,6 +15,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from app.web.services import Services
+from tests.engines import RedisServer
 from tests.web_client import app_with, ask, close, error_of
 
 JSON = {"Content-Type": "application/json"}
@@ -524,6 +526,30 @@ def test_health_says_alive_and_readiness_names_what_it_needs(ann: FlaskClient) -
     checks = ready.get_json()["checks"]
     assert checks["database"] == "ok"
     assert checks["mlflow"] != "ok"
+
+
+def test_a_process_that_shuts_down_is_not_ready_and_takes_no_turn(
+    app: Flask, ann: FlaskClient
+) -> None:
+    services: Services = app.extensions["thumbprint"]
+    services.engine.refuse_new_turns()
+    assert ann.get("/readyz").status_code == 503
+    assert ann.get("/healthz").status_code == 200
+    refused = ann.post("/chat", json={"message": "Why?"})
+    assert (refused.status_code, error_of(refused)["code"]) == (503, "shutting_down")
+
+
+def test_readiness_names_redis_when_there_is_one_and_does_without_it(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    app = app_with(tmp_path, redis_url=redis.url)
+    client = app.test_client()
+    assert client.get("/readyz").get_json()["checks"]["redis"] == "ok"
+    redis.kill9()
+    ready = client.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.get_json()["checks"]["redis"].startswith("unreachable")
+    close(app)
 
 
 def test_every_route_is_documented(app: Flask, ann: FlaskClient) -> None:
