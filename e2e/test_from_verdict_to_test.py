@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from playwright.sync_api import expect
 from e2e.chat_page import ChatPage, expect_recorded, trace_id
 from e2e.feedback_panel import open_panel, write
 from e2e.insights_page import InsightsPage
+from tests.mlflow_reader import MlflowReader, verdicts_of
 from tests.processes import ROOT
 from tests.scripted_model import Answer
 from tests.servers import Stack
@@ -54,4 +56,19 @@ def test_a_correction_from_the_chat_becomes_a_test_that_stops_the_same_answer(
     tested = evaluate(stack, "Animals")
     assert tested.returncode == 1, tested.stdout + tested.stderr
     assert "0 of 1 checked answers passed" in tested.stdout
-    assert f"{stack.mlflow.url}/#/experiments/" in tested.stdout
+    assert stack.reader.opinions(trace) == opinions, "people's own traces stay as they are"
+
+    stack.model.answer_when("spider", Answer(tokens=["A spider", " has 8 legs."]))
+    tested = evaluate(stack, "Animals")
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    assert "1 of 1 checked answers passed" in tested.stdout
+
+    reader = MlflowReader(stack.mlflow.url, f"{stack.experiment}-evaluation")
+    tests = [one for one in reader.traces() if one.info.tags["thumbprint.trace_id"] == trace]
+    passed = [said.value for one in tests for said in verdicts_of(one) if said.name == "passed"]
+    assert passed == [True, False], "the newest first"
+
+    [link] = re.findall(rf"{stack.mlflow.url}/#/experiments/\S+", tested.stdout)
+    page = insights.page.context.new_page()
+    page.goto(link)
+    expect(page.get_by_text("A spider has 8 legs.").first).to_be_visible(timeout=30_000)

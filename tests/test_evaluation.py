@@ -237,7 +237,7 @@ def test_the_table_and_mlflow_say_which_answers_pass(bench: Bench) -> None:
     after = {one.info.trace_id: len(one.info.assessments) for one in people.reader.traces()}
     assert after == before
 
-    found = re.search(r"experiments/(\d+)/evaluation-runs\?selectedRunUuid=(\w+)", result.output)
+    found = re.search(r"experiments/(\d+)/runs/(\w+)/evaluations", result.output)
     assert found
     run = bench.reader.client.get_run(found[2])
     assert run.info.experiment_id == found[1] == bench.reader.experiment_id

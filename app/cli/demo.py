@@ -35,10 +35,7 @@ def fill() -> None:
         waiting = filler.deliver(show) if filled.waiting else 0
     click.echo(f"{filled.conversations} conversations with {filled.turns} answers.")
     if waiting:
-        click.echo(
-            f"MLflow does not answer; {waiting} deliveries wait for it here. `make run` brings "
-            "them there."
-        )
+        click.echo(f"{waiting} deliveries to MLflow wait here; `make run` sees to them.")
 
 
 @demo.command()

@@ -1,5 +1,6 @@
 """Plays the demo's plan through the app's own code: turns, traces, verdicts, deliveries."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,10 +24,13 @@ from app.settings import Settings
 from app.store.conversations import list_conversations
 from app.store.database import Database
 from app.tracing.spans import Recorder
-from app.tracing.tracking import TrackingServer
+from app.tracing.tracking import NotDelivered, TrackingServer
 from app.turn_log import MemoryTurnLog, follow
 from app.turns.ending import TurnEnder
 from app.turns.engine import TurnEngine, TurnRules
+
+# Rounds of a quarter of a second in which a relay may finish what it has in hand.
+PATIENCE = 40
 
 Progress = Callable[[int, int], None]
 
@@ -101,15 +105,29 @@ class Filler:
         return Filled(len(plan), self._asked, self._waiting())
 
     def deliver(self, show: Progress = lambda *_: None) -> int:
-        """Bring what is owed to MLflow, until nothing is due or MLflow does not answer.
+        """Bring what is owed to MLflow, side by side with a relay, until all of it is there.
 
-        Returns how many deliveries wait then; a relay that runs meanwhile helps.
+        Returns how many deliveries still wait: when MLflow does not answer, or after `PATIENCE`
+        rounds in which there was nothing to do for us.
         """
         relay = Relay(self._database, self._tracking)
         most = self._waiting()
-        while (waiting := self._waiting()) and relay.deliver_next() == 0.0:
+        idle = 0
+        while (waiting := self._waiting()) and idle < PATIENCE:
             show(max(0, most - waiting), most)
+            if pause_s := relay.deliver_next():
+                if not self._mlflow_answers():
+                    break
+                idle += 1
+                time.sleep(pause_s)
         return waiting
+
+    def _mlflow_answers(self) -> bool:
+        try:
+            self._tracking.ping()
+        except NotDelivered:
+            return False
+        return True
 
     def _waiting(self) -> int:
         return self._database.read(lambda c: outbox.status(c, self._real_clock())).waiting

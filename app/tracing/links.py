@@ -26,8 +26,7 @@ class Links:
 
     def evaluation(self, experiment_id: str, run_id: str) -> str:
         """One evaluation run, answer by answer."""
-        runs = f"{self.ui_url}/#/experiments/{experiment_id}/evaluation-runs"
-        return f"{runs}?selectedRunUuid={run_id}"
+        return f"{self.ui_url}/#/experiments/{experiment_id}/runs/{run_id}/evaluations"
 
     def _experiment(self) -> str:
         return f"{self.ui_url}/#/experiments/{self.tracking.experiment_id()}"
