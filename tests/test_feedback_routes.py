@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -224,3 +225,72 @@ def test_nobody_sees_what_others_said(app: Flask, ann: FlaskClient, turn: dict[s
 def test_a_place_that_is_none_is_refused(ann: FlaskClient, before: str) -> None:
     response = ann.get("/feedback/mine", query_string={"before": before})
     assert (response.status_code, error_of(response)["code"]) == (422, "invalid_value")
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/feedback?{turn}&{turn}"),
+        ("POST", "/feedback?{turn}&{turn}"),
+        ("DELETE", "/feedback?{turn}&name=a&name=b"),
+        ("POST", "/detailed-feedback?{turn}&accuracy=1&accuracy=5"),
+        ("POST", "/correction?{turn}&{turn}"),
+        ("GET", "/feedback/mine?before=a&before=b"),
+    ],
+)
+def test_a_parameter_that_comes_twice_is_refused_by_its_name(
+    ann: FlaskClient, turn: dict[str, str], method: str, path: str
+) -> None:
+    bodies = {"/feedback": UP, "/correction": {"expected_response": "So."}}
+    body = bodies.get(path.partition("?")[0]) if method == "POST" else None
+    response = ann.open(path.format(turn=f"trace_id={turn['trace_id']}"), method=method, json=body)
+    assert (response.status_code, error_of(response)["code"]) == (422, "invalid_value")
+    assert "expected it once" in error_of(response)["message"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["NaN", "Infinity", "-Infinity", "1e999", "null", "{}", "[]", "[1]", '""', '"a\\u0000"'],
+)
+def test_a_value_that_is_none_is_refused_and_nothing_is_kept(
+    app: Flask, ann: FlaskClient, turn: dict[str, str], value: str
+) -> None:
+    before = owed(app)
+    response = ann.post(
+        "/feedback",
+        query_string=turn,
+        data=f'{{"name": "anything", "value": {value}}}',
+        content_type="application/json",
+    )
+    assert (response.status_code, error_of(response)["code"]) == (422, "invalid_value")
+    assert ann.get("/feedback", query_string=turn).get_json()["feedback"] == []
+    assert owed(app) == before
+
+
+def test_a_burst_is_told_when_to_come_back_and_nothing_is_half_written(tmp_path: Path) -> None:
+    app = app_with(tmp_path, rate_limit_feedback="20/minute")
+    client = app.test_client()
+    query = {"trace_id": ask(client)["trace_id"]}
+    answers = [
+        client.post("/feedback", query_string=query, json={"name": f"n{number}", "value": number})
+        for number in range(300)
+    ]
+    kept = [answer for answer in answers if answer.status_code == 200]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert len(kept) + len(refused) == 300
+    assert all(1 <= int(answer.headers["Retry-After"]) <= 60 for answer in refused)
+    said = client.get("/feedback", query_string=query).get_json()["feedback"]
+    assert [one["value"] for one in said] == list(range(len(kept)))
+    assert owed(app) == len(kept) + 1  # and the trace
+    close(app)
+
+
+def test_another_person_forgotten_takes_nothing_of_ours_along(
+    app: Flask, ann: FlaskClient, turn: dict[str, str]
+) -> None:
+    judge(ann, turn, UP)
+    assert app.test_client().post("/forget-me").get_json()["conversations"] == 0
+    assert values(mine(ann)) == [("user_feedback", True)]

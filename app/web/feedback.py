@@ -30,12 +30,14 @@ from app.web.feedback_bodies import (
     detailed_query,
 )
 from app.web.identity import current_user
+from app.web.queries import refuse_duplicates
 from app.web.services import services
 
 
 def make_blueprint(settings: Settings) -> APIBlueprint:
     """The feedback routes, for the dimensions and reasons that the settings name."""
     blueprint = APIBlueprint("feedback", __name__)
+    blueprint.before_request(refuse_duplicates)
     blueprint.post("/feedback", summary="Judge a turn")(give)
     blueprint.get("/feedback", summary="What you said of a turn, and how far it has come")(show)
     blueprint.delete("/feedback", summary="Withdraw feedback")(withdraw)
@@ -114,8 +116,6 @@ def _rate(header: ChangeHeaders, query: Any, dimensions: tuple[str, ...]) -> Res
         # The MLflow page's client names its user; ours is who asks, so that is passed over.
         if name != "user_id" and name not in type(query).model_fields:
             raise InvalidValue(f"{name}: expected one of {', '.join(dimensions)}")
-        if len(request.args.getlist(name)) > 1:
-            raise InvalidValue(f"{name}: expected it once, got it several times")
     stars = {name: getattr(query, name) for name in dimensions}
     given = {name: score for name, score in stars.items() if score is not None}
     if not given:

@@ -11,9 +11,11 @@ from app.clock import iso
 from app.store.feedback import EXCERPT_CHARS, PAGE, FeedbackRow, Place
 from app.web.feedback import as_json
 from app.web.identity import current_user
+from app.web.queries import refuse_duplicates
 from app.web.services import services
 
 blueprint = APIBlueprint("feedback_list", __name__)
+blueprint.before_request(refuse_duplicates)
 
 _PLACE = re.compile(r"(\d{1,15})\.(a-[0-9a-f-]{36})")
 
