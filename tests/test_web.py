@@ -15,6 +15,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from app.web.operator import AREA
 from app.web.services import Services
 from tests.engines import RedisServer
 from tests.web_client import app_with, ask, close, error_of
@@ -145,18 +146,17 @@ BODIES: dict[str, dict[str, Any]] = {
 NAMES_NOTHING = {
     "GET /",
     "GET /c/<conversation_id>",  # the page alone; it reads the conversation over the routes below
+    "GET /my-feedback",  # likewise
     "GET /static/<asked>/<path:name>",
     "GET /healthz",
     "GET /readyz",
-    "GET /metrics",
     "GET /openapi.json",
-    "GET /conversations",
-    "GET /feedback/mine",
-    "POST /forget-me",
     "GET /ws/chat",
     "POST /chat",
     "POST /chat/stream",
 }
+# Routes about whoever asks: they answer, and say and change nothing of anyone else's.
+ABOUT_ONESELF = {"GET /conversations", "GET /feedback/mine", "POST /forget-me"}
 
 
 def routes(app: Flask) -> list[str]:
@@ -164,8 +164,19 @@ def routes(app: Flask) -> list[str]:
         f"{method} {rule.rule}"
         for rule in app.url_map.iter_rules()
         for method in rule.methods or ()
-        if method not in {"HEAD", "OPTIONS"} and not rule.rule.startswith("/insights")
+        if method not in {"HEAD", "OPTIONS"} and not rule.endpoint.startswith(f"{AREA}.")
     )
+
+
+def test_no_route_of_the_operators_is_open_to_others(app: Flask, ann: FlaskClient) -> None:
+    guarded = [rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith(f"{AREA}.")]
+    for rule in guarded:
+        for method in (rule.methods or set()) - {"OPTIONS"}:
+            refused = ann.open(
+                rule.rule, method=method, json={}, environ_base={"REMOTE_ADDR": "203.0.113.9"}
+            )
+            assert refused.status_code == 403, (method, rule.rule)
+    assert len(guarded) >= 5
 
 
 def test_no_route_reads_or_changes_what_is_someone_elses(
@@ -180,6 +191,11 @@ def test_no_route_reads_or_changes_what_is_someone_elses(
             continue
         tried.add(route)
         method, rule = route.split(" ")
+        if route in ABOUT_ONESELF:
+            answer = bob.open(rule, method=method, json={})
+            assert answer.status_code == 200, route
+            assert asked["trace_id"] not in answer.text
+            continue
         arguments = dict(BODIES.get(route, {}))
         path = rule.replace("<conversation_id>", asked["conversation_id"])
         assert "<" not in path, f"teach this test what {route} takes"
@@ -559,11 +575,15 @@ def test_every_route_is_documented(app: Flask, ann: FlaskClient) -> None:
         for path, methods in document["paths"].items()
         for method in methods
     }
-    pages = {"GET /", "GET /c/<conversation_id>", "GET /static/<asked>/<path:name>"}
+    pages = {
+        "GET /",
+        "GET /c/<conversation_id>",
+        "GET /my-feedback",
+        "GET /static/<asked>/<path:name>",
+    }
     operations = {
         "GET /healthz",
         "GET /readyz",
-        "GET /metrics",
         "GET /openapi.json",
         "GET /ws/chat",
     }
