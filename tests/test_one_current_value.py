@@ -14,7 +14,7 @@ from mlflow.entities.trace_metrics import AggregationType, MetricAggregation, Me
 from mlflow.tracing.client import TracingClient
 
 from app.tracing.spans import Recorder
-from app.tracing.tracking import TrackingServer, Verdict
+from app.tracing.tracking import NotDelivered, TrackingServer, Verdict
 from tests.mlflow_reader import MlflowReader
 from tests.servers import MlflowServer
 
@@ -108,6 +108,18 @@ def test_a_deleted_trace_is_gone_with_its_verdicts_and_may_be_deleted_again(
         tracking.delete_trace(trace)
     assert reader.traces() == []
     assert overview(reader) == {}
+
+
+def test_a_verdict_on_a_trace_that_was_deleted_in_mlflow_is_refused_with_the_reason(
+    tracking: TrackingServer, trace: str
+) -> None:
+    tracking.write_verdict(verdict(trace, True))
+    tracking.delete_trace(trace)
+    with pytest.raises(NotDelivered, match=trace) as refusal:
+        tracking.write_verdict(verdict(trace, False))
+    # So the relay makes it a dead letter at once, and goes on to the next.
+    assert refusal.value.refused
+    tracking.withdraw(trace, f"a-{trace}")
 
 
 def test_mlflows_own_override_keeps_the_superseded_value_on_the_trace(
