@@ -132,8 +132,9 @@ def test_a_bad_answer_goes_to_mlflows_review_queue(
     expect(card.get_by_test_id("review")).to_be_disabled()
     store = TracingClient(stack.mlflow.url).store
     [queue] = store.list_review_queues(stack.reader.experiment_id)
-    items = store.list_review_queue_items(queue.queue_id)
-    assert [item.item_id for item in items] == [judged["What is 17 + 25?"].trace_id]
+    queued = [item.item_id for item in store.list_review_queue_items(queue.queue_id)]
+    # Other tests on the same server may have sent theirs.
+    assert queued.count(judged["What is 17 + 25?"].trace_id) == 1
     insights.page.reload()
     expect(insights.negative("17 + 25").get_by_test_id("review")).to_have_text("In review")
     expect(insights.negative("Faust").get_by_test_id("review")).to_have_text("Send to review")
