@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from dataclasses import replace
 from typing import Any
 
@@ -97,8 +96,6 @@ def test_every_figure_is_what_mlflows_own_search_adds_up_to(
     tmp_path_factory: pytest.TempPathFactory,
     recorder: Recorder,
 ) -> None:
-    # Hypothesis begins every example with the same one, which would make the same trace IDs.
-    random.seed()
     scene = InsightsScene(tmp_path_factory.mktemp("property"), mlflow_server.url, recorder)
     try:
         rows = [scene.ask(one) for one in asked]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -381,3 +382,14 @@ def test_an_agent_stopped_inside_its_span_costs_neither_its_trace_nor_the_next(
         assert trace.info.tags["thumbprint.ending"] == "stopped"
         assert "chat_turn" in {span.name for span in trace.data.spans}
     scene.close()
+
+
+def test_an_agent_that_seeds_random_costs_no_trace_its_id(recorder: Recorder) -> None:
+    ids = set()
+    for _ in range(2):
+        random.seed(42)
+        turn = recorder.start_turn()
+        ids.add(turn.trace_id)
+        turn.discard()
+    random.seed()
+    assert len(ids) == 2

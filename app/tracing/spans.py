@@ -7,6 +7,7 @@ of sending it. See https://mlflow.org/docs/latest/genai/tracing/app-instrumentat
 """
 
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from mlflow.tracing.provider import provider, safe_set_span_in_context
 from mlflow.tracing.trace_manager import InMemoryTraceManager
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 from app.errors import Unavailable
 from app.protocol import Ending
@@ -73,17 +74,18 @@ class _FinishedTraces(SpanExporter):
         return self._traces.pop(trace_id)
 
 
-class _TraceIds(RandomIdGenerator):
+class _TraceIds(IdGenerator):
     """Random trace IDs, except where one is given: a lost trace is written under its own ID.
 
     A root span's ID follows from its trace's, so that writing the trace anew replaces the root.
+    Not from `random`, as OpenTelemetry's own: an agent that seeds it would get the same IDs again.
     """
 
     given: ContextVar[int | None] = ContextVar("given_trace_id", default=None)
     _begun: ContextVar[int | None] = ContextVar("begun_trace_id", default=None)
 
     def generate_trace_id(self) -> int:
-        trace_id = self.given.get() or super().generate_trace_id()
+        trace_id = self.given.get() or secrets.randbits(128) or 1
         self._begun.set(trace_id)
         return trace_id
 
@@ -92,7 +94,7 @@ class _TraceIds(RandomIdGenerator):
         if trace_id := self._begun.get():
             self._begun.set(None)
             return trace_id % 2**64 or 1
-        return super().generate_span_id()
+        return secrets.randbits(64) or 1
 
 
 class Recorder:
