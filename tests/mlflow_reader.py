@@ -50,7 +50,13 @@ class MlflowReader:
         return self._experiment_id
 
     def trace(self, trace_id: str) -> Trace:
-        """One trace with its spans."""
+        """One trace with its spans; AssertionError while MLflow holds no spans of it."""
+        from mlflow.tracing.client import TracingClient
+
+        # A trace's row comes before its spans. In between, MLflow's client would look for them in
+        # the artifact store of whatever server this process used last, and retry for minutes.
+        info = TracingClient(self._tracking_uri).get_trace_info(trace_id)
+        assert info.tags.get("mlflow.trace.spansLocation"), f"{trace_id} has no spans yet"
         trace: Trace = self.client.get_trace(trace_id)
         return trace
 

@@ -19,6 +19,7 @@ from app.llm.agent import AgentModel, Message
 from app.settings import load_settings
 from app.tracing.spans import Recorder, TokenUsage
 from app.tracing.tracking import NotDelivered, TrackingServer, Verdict
+from tests.forgetful_proxy import ForgetfulProxy
 from tests.mlflow_reader import MlflowReader
 from tests.processes import free_port
 from tests.servers import MlflowServer
@@ -311,6 +312,19 @@ def test_a_server_that_is_not_there_is_unreachable(recorder: Recorder) -> None:
         with pytest.raises(NotDelivered) as caught:
             work()
         assert (caught.value.refused, caught.value.unreachable) == (False, True)
+
+
+def test_a_server_that_would_not_tell_its_version_once_is_asked_again(
+    mlflow_server: MlflowServer, recorder: Recorder, reader: MlflowReader
+) -> None:
+    with ForgetfulProxy(mlflow_server.url) as proxy:
+        through_proxy = TrackingServer(proxy.url, EXPERIMENT)
+        trace_id, payload = record(recorder)
+        with pytest.raises(NotDelivered) as caught:
+            through_proxy.write_trace(payload)
+        assert (caught.value.refused, caught.value.unreachable) == (False, True)
+        through_proxy.write_trace(payload)
+    assert len(reader.trace(trace_id).data.spans) == 2
 
 
 def test_the_experiment_is_made_once_whoever_comes_first(mlflow_server: MlflowServer) -> None:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import mlflow
-from mlflow.entities import Assessment, AssessmentSource, Expectation, Feedback, Trace
+from mlflow.entities import Assessment, AssessmentSource, Expectation, Feedback, Span, Trace
 from mlflow.entities.trace_location import TraceLocation
 from mlflow.exceptions import MlflowException, RestException
+from mlflow.store.tracking.rest_store import RestStore
 from mlflow.tracing.client import TracingClient
 
 _FINALIZED = "mlflow.trace.infoFinalized"
@@ -120,9 +121,18 @@ class TrackingServer:
         trace.info.trace_location = TraceLocation.from_experiment_id(experiment_id)
         with explained():
             stored = self._client.start_trace(trace.info)
-            self._client.log_spans(experiment_id, trace.data.spans)
+            self._log_spans(experiment_id, trace.data.spans)
         if stored.trace_metadata.get(_FINALIZED) != "true":
             raise NotDelivered("the server kept the trace unfinished")
+
+    def _log_spans(self, experiment_id: str, spans: list[Span]) -> None:
+        try:
+            self._client.log_spans(experiment_id, spans)
+        except NotImplementedError:
+            # MLflow's client asks the server once for its version and remembers the outcome, also
+            # that there was no answer; then it would refuse every span until this process ends.
+            RestStore._get_server_version.cache_clear()  # noqa: SLF001
+            raise
 
     def write_verdict(self, verdict: Verdict) -> None:
         """Make `verdict` the one current value of its assessment. Raises `NotDelivered`."""
