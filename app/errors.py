@@ -8,7 +8,7 @@
     ├── NotFound               404  nothing by that ID
     ├── Conflict               409  the same ID was used for something else
     ├── InvalidValue           422  a field has a value outside what is documented
-    ├── TooManyRequests        429  a rate limit; `retry_after_s` says when to return
+    ├── TooManyRequests        429  a limit was reached; `retry_after_s` says when to return
     ├── Unavailable            503  we cannot do it now (shutting down, database unreachable)
     └── ModelError             502  the model or agent failed; `code` says how
 
@@ -85,14 +85,14 @@ class InvalidValue(ThumbprintError):
 
 
 class TooManyRequests(ThumbprintError):
-    """A rate limit was reached; try again in `retry_after_s` seconds."""
+    """A limit was reached; try again in `retry_after_s` seconds."""
 
     status = 429
     code = "rate_limited"
     retryable = True
 
-    def __init__(self, message: str, retry_after_s: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, retry_after_s: int, *, code: str | None = None) -> None:
+        super().__init__(message, code=code)
         self.retry_after_s = retry_after_s
 
 

@@ -43,6 +43,7 @@ from app.web import (
 from app.web.feedback_bodies import LONGEST_CORRECTION
 from app.web.limits import RateLimiter
 from app.web.open_sockets import OpenSockets
+from app.web.seats import Seats
 from app.web.services import Services, install
 
 
@@ -65,7 +66,7 @@ def build_app(settings: Settings | None = None, model: Model | None = None) -> F
     install(app, services)
     errors.init_app(app)
     identity.init_app(app, settings)
-    socket.init_app(app, settings.chat_max_message_chars)
+    socket.init_app(app, settings)
     pages.init_app(app, settings)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(
@@ -142,9 +143,17 @@ def _build_services(settings: Settings, model: Model, registry: CollectorRegistr
             Vocabulary(settings.feedback_dimensions, settings.reasons),
         ),
         limiter=RateLimiter(
-            settings.rate_limit_messages, settings.rate_limit_feedback, settings.redis_url
+            settings.rate_limit_messages,
+            settings.rate_limit_messages_per_address,
+            settings.rate_limit_feedback,
+            settings.redis_url,
         ),
         sockets=sockets,
+        seats=Seats(
+            settings.max_sockets,
+            settings.max_sockets_per_address,
+            settings.max_sockets_per_user,
+        ),
     )
 
 

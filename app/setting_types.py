@@ -50,6 +50,12 @@ def _check_rate(value: str) -> str:
     return value
 
 
+def _check_secrets(value: tuple[str, ...]) -> tuple[str, ...]:
+    if any(len(secret) < 16 for secret in value):
+        raise ValueError("expected secrets of at least 16 characters, comma-separated")
+    return value
+
+
 def _check_web_address(value: str) -> str:
     if value and value != "databricks" and not value.startswith(("http://", "https://")):
         raise ValueError("expected an http:// or https:// address")
@@ -75,6 +81,7 @@ WordList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_words)]
 Dimensions = Annotated[WordList, AfterValidator(_check_dimensions)]
 PasswordHash = Annotated[str, AfterValidator(_check_hash)]
 Reasons = Annotated[str, AfterValidator(_check_reasons)]
+Secrets = Annotated[WordList, AfterValidator(_check_secrets)]
 Rate = Annotated[str, AfterValidator(_check_rate)]
 WebAddress = Annotated[str, AfterValidator(_check_web_address)]
 DatabaseAddress = Annotated[str, AfterValidator(_check_database)]

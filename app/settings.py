@@ -11,26 +11,32 @@ from tempfile import NamedTemporaryFile
 from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from app.edge_settings import EdgeSettings
 from app.errors import SettingsError
 from app.setting_types import (
     DatabaseAddress,
     Dimensions,
-    PasswordHash,
-    Rate,
     Reasons,
     RedisAddress,
+    Secrets,
     WebAddress,
-    WordList,
 )
 
 EMBEDDED_MODEL = "SmolLM2-135M-Instruct"
 
-_SECRETS = {"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY", "OPERATOR_PASSWORD_HASH"}
+_SECRETS = {
+    "SECRET_KEY",
+    "SECRET_KEY_FALLBACKS",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "OPENAI_API_KEY",
+    "OPERATOR_PASSWORD_HASH",
+}
 
 
-class Settings(BaseSettings):
+class Settings(EdgeSettings):
     """The app's configuration; field names in upper case are the environment variables."""
 
     model_config = SettingsConfigDict(
@@ -41,8 +47,6 @@ class Settings(BaseSettings):
         str_strip_whitespace=True,
     )
 
-    host: str = Field("127.0.0.1", description="Address the web server listens on.")
-    port: int = Field(8000, ge=1, le=65535, description="Port of the web server.")
     web_concurrency: PositiveInt = Field(
         1, le=64, description="gunicorn workers, one a core. More than one needs REDIS_URL."
     )
@@ -56,6 +60,11 @@ class Settings(BaseSettings):
         None,
         min_length=16,
         description="Signs the identity cookie. Generated into DATA_DIR when unset in development.",
+    )
+    secret_key_fallbacks: Secrets = Field(
+        (),
+        description="Earlier values of SECRET_KEY, comma-separated: their cookies still count, and "
+        "are signed anew.",
     )
     data_dir: Path = Field(
         Path("data"), description="Folder of the SQLite databases, the generated key and the logs."
@@ -114,19 +123,6 @@ class Settings(BaseSettings):
     chat_history_turns: int = Field(
         12, ge=0, le=200, description="Earlier turns of the conversation sent to the model."
     )
-    allowed_origins: WordList = Field(
-        (), description="Further origins allowed to open sockets and post, comma-separated."
-    )
-    identity_header: str | None = Field(
-        None,
-        pattern=r"^[A-Za-z0-9-]+$",
-        description="Header with the user's name, set by a trusted proxy (`X-Forwarded-Email`).",
-    )
-    operator_password_hash: PasswordHash | None = Field(
-        None,
-        description="From `flask --app app operator password`. Unset: the operator's pages are "
-        "open to this machine only, and in production to nobody.",
-    )
     feedback_dimensions: Dimensions = Field(
         ("accuracy", "helpfulness", "relevance"),
         description="What people may rate from 1 to 5 stars, comma-separated.",
@@ -140,12 +136,6 @@ class Settings(BaseSettings):
     )
     forget_deletes_traces: bool = Field(
         False, description='"Forget me" deletes the person\'s traces in MLflow too.'
-    )
-    rate_limit_messages: Rate = Field(
-        "30/minute", description="Messages one person may send, as `30/minute`."
-    )
-    rate_limit_feedback: Rate = Field(
-        "120/minute", description="Verdicts one person may give, as `120/minute`."
     )
 
     @model_validator(mode="after")

@@ -69,6 +69,7 @@ class AppServer(ServerProcess):
             "PORT": str(self.port),
             "DATA_DIR": str(folder),
             "RATE_LIMIT_MESSAGES": "100000/minute",
+            "RATE_LIMIT_MESSAGES_PER_ADDRESS": "100000/minute",
             "RATE_LIMIT_FEEDBACK": "100000/minute",
         }
         super().__init__(

@@ -70,6 +70,15 @@ def test_an_empty_variable_counts_as_unset(folder: Path, monkeypatch: pytest.Mon
         ("web_concurrency", "-1"),
         ("app_environment", "staging"),
         ("secret_key", "short"),
+        ("secret_key_fallbacks", "long enough for that,short"),
+        ("trusted_proxies", "-1"),
+        ("trusted_proxies", "all"),
+        ("max_sockets", "0"),
+        ("max_sockets_per_user", "0"),
+        ("max_sockets_per_address", "-5"),
+        ("socket_idle_timeout_s", "0"),
+        ("socket_ping_interval_s", "never"),
+        ("rate_limit_messages_per_address", "0/minute"),
         ("database_url", "mysql://x"),
         ("database_url", "postgres"),
         ("database_url", "sqlite://"),
@@ -103,7 +112,13 @@ def test_a_wrong_value_is_one_clear_line(name: str, value: str) -> None:
     message = refusal(**{name: value})
     assert "\n" not in message
     assert message.startswith(f"{name.upper()}: ")
-    if name not in {"secret_key", "database_url", "redis_url", "operator_password_hash"}:
+    if name not in {
+        "secret_key",
+        "secret_key_fallbacks",
+        "database_url",
+        "redis_url",
+        "operator_password_hash",
+    }:
         assert f"got {value!r}" in message
 
 
@@ -111,8 +126,8 @@ def test_several_wrong_values_are_several_lines() -> None:
     lines = refusal(port="x", rate_limit_feedback="y", chat_agent="z").splitlines()
     assert [line.partition(":")[0] for line in lines] == [
         "PORT",
-        "CHAT_AGENT",
         "RATE_LIMIT_FEEDBACK",
+        "CHAT_AGENT",
     ]
 
 

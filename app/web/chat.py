@@ -15,6 +15,7 @@ from app.errors import BadRequest, ModelError
 from app.protocol import CLIENT_REQUEST_ID, Ask, error_frame, parse_ask
 from app.turn_log import FramesLost, TurnLog, follow
 from app.turns.running import TurnRef
+from app.web.address import client_address
 from app.web.identity import current_user
 from app.web.services import services
 
@@ -97,8 +98,8 @@ def _parse(body: ChatRequest) -> Ask:
 
 
 def _start(ask: Ask) -> TurnRef:
-    user_id, limiter = current_user(), services().limiter
-    return services().engine.ask(user_id, ask, lambda: limiter.count_message(user_id))
+    user_id, address, limiter = current_user(), client_address(), services().limiter
+    return services().engine.ask(user_id, ask, lambda: limiter.count_message(user_id, address))
 
 
 def _last_event_id() -> int:

@@ -1,4 +1,4 @@
-"""Limits how often one person may do a thing, whichever transport it comes by.
+"""Limits how often one person or one address may do a thing, whichever transport it comes by.
 
 With REDIS_URL all processes count together. While Redis is away each counts for itself: a person
 may then do as much at every process, which is better than nothing at any.
@@ -13,7 +13,11 @@ from typing import TypeVar
 from limits import RateLimitItem, parse
 from limits.errors import StorageError
 from limits.storage import MemoryStorage, RedisStorage
-from limits.strategies import MovingWindowRateLimiter
+from limits.strategies import (
+    MovingWindowRateLimiter,
+    SlidingWindowCounterRateLimiter,
+)
+from limits.strategies import RateLimiter as Strategy
 
 from app.errors import TooManyRequests
 
@@ -26,47 +30,54 @@ REDIS_TIMEOUT_S = 0.5
 
 
 class RateLimiter:
-    """Counts messages and verdicts per user in a moving window."""
+    """Counts messages and verdicts of each person, and messages from each address."""
 
-    def __init__(self, messages: str, feedback: str, redis_url: str | None = None) -> None:
-        """Rates are written as `30/minute`."""
-        self._windows = _Windows(redis_url)
+    def __init__(
+        self, messages: str, per_address: str, feedback: str, redis_url: str | None = None
+    ) -> None:
+        """Rates are written as `30/minute`; `per_address` is one of messages too."""
+        self._people = _Windows(MovingWindowRateLimiter, redis_url)
+        # So many may come from one address that only their number is kept, not each one's time.
+        self._addresses = _Windows(SlidingWindowCounterRateLimiter, redis_url)
         self._messages = parse(messages)
+        self._per_address = parse(per_address)
         self._feedback = parse(feedback)
 
-    def count_message(self, user_id: str) -> None:
-        """Count one message. Raises `TooManyRequests`."""
-        self._count(self._messages, "message", user_id)
+    def count_message(self, user_id: str, address: str) -> None:
+        """Count one message of this person from this address. Raises `TooManyRequests`."""
+        self._people.count(self._messages, "message", user_id)
+        self._addresses.count(self._per_address, "message from", address)
 
     def count_feedback(self, user_id: str) -> None:
         """Count one verdict. Raises `TooManyRequests`."""
-        self._count(self._feedback, "feedback", user_id)
-
-    def _count(self, limit: RateLimitItem, what: str, user_id: str) -> None:
-        if not self._windows.hit(limit, what, user_id):
-            raise _too_fast(self._windows, limit, what, user_id)
+        self._people.count(self._feedback, "feedback", user_id)
 
 
 class _Windows:
-    """Moving windows, in Redis when there is one that answers, else in this process."""
+    """Windows that move with time, in Redis when one answers, else in this process."""
 
-    def __init__(self, redis_url: str | None) -> None:
-        self._own = MovingWindowRateLimiter(MemoryStorage())
-        self._shared = MovingWindowRateLimiter(_connect(redis_url)) if redis_url else None
+    def __init__(self, kind: type[Strategy], redis_url: str | None) -> None:
+        self._own = kind(MemoryStorage())
+        self._shared = kind(_connect(redis_url)) if redis_url else None
 
-    def hit(self, limit: RateLimitItem, *whose: str) -> bool:
-        """Count one, unless that is too many."""
-        return self._ask(lambda windows: windows.hit(limit, *whose))
+    def count(self, limit: RateLimitItem, *whose: str) -> None:
+        """Count one. Raises `TooManyRequests` when that is too many."""
+        if not self._ask(lambda windows: windows.hit(limit, *whose)):
+            raise self._too_fast(limit, *whose)
 
-    def test(self, limit: RateLimitItem, *whose: str) -> bool:
-        """Whether one more would be counted."""
-        return self._ask(lambda windows: windows.test(limit, *whose))
+    def check(self, limit: RateLimitItem, *whose: str) -> None:
+        """Raise `TooManyRequests` when one more would be too many; count nothing."""
+        if not self._ask(lambda windows: windows.test(limit, *whose)):
+            raise self._too_fast(limit, *whose)
 
-    def reset_time(self, limit: RateLimitItem, *whose: str) -> float:
-        """When there is room again, in seconds since the epoch."""
-        return self._ask(lambda windows: windows.get_window_stats(limit, *whose).reset_time)
+    def _too_fast(self, limit: RateLimitItem, *whose: str) -> TooManyRequests:
+        stats = self._ask(lambda windows: windows.get_window_stats(limit, *whose))
+        wait_s = max(1, math.ceil(stats.reset_time - time.time()))
+        return TooManyRequests(
+            f"That was too fast: at most {limit}. Try again in {wait_s} s.", wait_s
+        )
 
-    def _ask(self, question: Callable[[MovingWindowRateLimiter], Answer]) -> Answer:
+    def _ask(self, question: Callable[[Strategy], Answer]) -> Answer:
         if self._shared:
             try:
                 return question(self._shared)
@@ -90,26 +101,19 @@ class GuessLimiter:
     """Counts guesses at the operator's password, by address and in all, in a moving window."""
 
     def __init__(self, redis_url: str | None = None) -> None:
-        self._windows = _Windows(redis_url)
+        self._windows = _Windows(MovingWindowRateLimiter, redis_url)
 
     def check(self, address: str) -> None:
         """Raise `TooManyRequests` when this address, or all together, have guessed enough."""
         for limit, who in _guess_limits(address):
-            if not self._windows.test(limit, who):
-                raise _too_fast(self._windows, limit, who)
+            self._windows.check(limit, who)
 
     def count(self, address: str) -> None:
         """Count one guess. Raises `TooManyRequests`."""
         for limit, who in _guess_limits(address):
-            if not self._windows.hit(limit, who):
-                raise _too_fast(self._windows, limit, who)
+            self._windows.count(limit, who)
 
 
 def _guess_limits(address: str) -> tuple[tuple[RateLimitItem, str], ...]:
-    # The second bounds those who vary their address, which a careless proxy lets them.
+    # The second bounds those who have many addresses.
     return (parse("10/minute"), f"from {address}"), (parse("60/minute"), "from anywhere")
-
-
-def _too_fast(windows: _Windows, limit: RateLimitItem, *counted: str) -> TooManyRequests:
-    wait_s = max(1, math.ceil(windows.reset_time(limit, *counted) - time.time()))
-    return TooManyRequests(f"That was too fast: at most {limit}. Try again in {wait_s} s.", wait_s)

@@ -17,6 +17,7 @@ from app.turns.engine import TurnEngine
 from app.turns.watch import TurnWatch
 from app.web.limits import RateLimiter
 from app.web.open_sockets import OpenSockets
+from app.web.seats import Seats
 
 _KEY = "thumbprint"
 
@@ -37,6 +38,7 @@ class Services:
     insights: Insights
     limiter: RateLimiter
     sockets: OpenSockets
+    seats: Seats
 
 
 def install(app: Flask, services: Services) -> None:

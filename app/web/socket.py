@@ -12,47 +12,54 @@ from simple_websocket import ConnectionClosed, Server
 
 from app.errors import ThumbprintError
 from app.protocol import Ask, ClientFrame, Resume, Stop, error_frame, parse_client_frame
+from app.settings import Settings
 from app.turn_log import FramesLost, TurnLog
 from app.turns.engine import TurnEngine
 from app.turns.running import TurnRef
+from app.web import handshake
+from app.web.address import client_address
 from app.web.frame_writer import ChatConnection, FrameWriter, encode_text
 from app.web.identity import current_user
 from app.web.services import Services, services
 
 log = logging.getLogger(__name__)
 
-PING_INTERVAL_S = 25
+GOING_AWAY = 1001
 INTERNAL_ERROR = 1011
 # Bytes taken from a log at a time: as much as a socket that is not being read keeps in memory.
 MOST_AT_ONCE = 64 * 1024
 
 
-def init_app(app: Flask, max_message_chars: int) -> None:
+def init_app(app: Flask, settings: Settings) -> None:
     """Add the socket to the app."""
     app.config["SOCK_SERVER_OPTIONS"] = {
-        "ping_interval": PING_INTERVAL_S,
+        "ping_interval": settings.socket_ping_interval_s,
         # JSON may spell one character as twelve bytes (a surrogate pair).
-        "max_message_size": max_message_chars * 12 + 1024,
+        "max_message_size": settings.chat_max_message_chars * 12 + 1024,
     }
 
-    @app.before_request
-    def take_over_writing() -> None:
-        if request.headers.get("Upgrade", "").lower() == "websocket":
-            # Compression costs a third more CPU and 96 kB a stream, for text this short.
-            request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
-            for key in ("gunicorn.socket", "werkzeug.socket"):
-                if sock := request.environ.get(key):
-                    request.environ[key] = ChatConnection(sock)
-                    request.environ["thumbprint.connection"] = request.environ[key]
-
+    app.before_request(handshake.admit)
+    app.before_request(_take_over_writing)
+    app.teardown_request(handshake.release)
     Sock(app).route("/ws/chat")(_chat)
+
+
+def _take_over_writing() -> None:
+    if not handshake.is_asked_for():
+        return
+    # Compression costs a third more CPU and 96 kB a stream, for text this short.
+    request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+    for key in ("gunicorn.socket", "werkzeug.socket"):
+        if sock := request.environ.get(key):
+            request.environ[key] = ChatConnection(sock)
+            request.environ["thumbprint.connection"] = request.environ[key]
 
 
 def _chat(ws: Server) -> None:
     # An exception that left this route would write an HTTP 500 into the upgraded socket.
     link: ChatConnection = request.environ["thumbprint.connection"]
     link.backlog = lambda: len(ws.input_buffer)
-    connection = ChatSocket(ws, link.writer, current_user(), services())
+    connection = ChatSocket(ws, link.writer, current_user(), client_address(), services())
     sockets = services().sockets
     try:
         sockets.add(connection)
@@ -61,7 +68,7 @@ def _chat(ws: Server) -> None:
         log.debug("a socket closed", exc_info=True)
     except Exception:
         log.exception("a socket failed")
-        ws.close(INTERNAL_ERROR, "internal error")
+        connection.close(INTERNAL_ERROR, "internal error")
     finally:
         sockets.discard(connection)
         connection.leave()
@@ -71,20 +78,26 @@ class ChatSocket:
     """One connected browser tab (or other client)."""
 
     def __init__(
-        self, ws: Server, writer: FrameWriter, user_id: str, app_services: Services
+        self, ws: Server, writer: FrameWriter, user_id: str, address: str, app_services: Services
     ) -> None:
         self._ws = ws
         self._writer = writer
         self._user_id = user_id
+        self._address = address
         self._engine: TurnEngine = app_services.engine
         self._limiter = app_services.limiter
         self._max_message_chars = app_services.settings.chat_max_message_chars
+        self._patience_s = app_services.settings.socket_idle_timeout_s
         self._followers: dict[str, Follower] = {}
 
     def serve(self) -> None:
-        """Answer frames until the client goes. Raises `ConnectionClosed`."""
+        """Answer frames until the client goes, or has nothing to say. Raises `ConnectionClosed`."""
         while True:
-            raw = self._ws.receive()
+            raw = self._ws.receive(timeout=self._patience_s)
+            if raw is None:
+                if self.idle():
+                    return self.close(GOING_AWAY, "idle")
+                continue
             frame = None
             try:
                 frame = parse_client_frame(raw, self._max_message_chars)
@@ -133,7 +146,7 @@ class ChatSocket:
                 self._follow(ref, after_seq)
 
     def _admit(self) -> None:
-        self._limiter.count_message(self._user_id)
+        self._limiter.count_message(self._user_id, self._address)
 
     def _follow(self, ref: TurnRef, after_seq: int) -> None:
         if previous := self._followers.pop(ref.turn_id, None):
