@@ -19,6 +19,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -31,6 +32,8 @@ Kind = Literal["trace", "feedback", "deletion"]
 # under a live delivery; if it does, the row is delivered twice, to the same effect.
 LEASE_MS = 30_000
 MAX_BACKOFF_MS = 60_000
+# No row is ever to wait longer. One that is due later was written before the clock jumped back.
+LONGEST_WAIT_MS = 2 * MAX_BACKOFF_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def put(
     *,
     wait_ms: int = 0,
 ) -> None:
-    """Owe a delivery, in the caller's transaction, due after `wait_ms`."""
+    """Owe a delivery, in the caller's transaction, due after `wait_ms` (`LONGEST_WAIT_MS`)."""
     connection.execute(
         insert(outbox).values(
             kind=kind,
@@ -85,9 +88,10 @@ def claim(connection: Connection, now: int) -> Parcel | None:
         earlier.c.id < outbox.c.id,
         earlier.c.dead_reason.is_(None),
     )
+    due = or_(outbox.c.available_at <= now, outbox.c.available_at > now + LONGEST_WAIT_MS)
     oldest = (
         select(outbox.c.id)
-        .where(outbox.c.dead_reason.is_(None), outbox.c.available_at <= now, ~blocked)
+        .where(outbox.c.dead_reason.is_(None), due, ~blocked)
         .order_by(outbox.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)

@@ -161,7 +161,10 @@ def main() -> None:
         signal.signal(number, lambda *_: stopping.set())
     # A delivery whose note was lost is done again, to the same effect.
     database = Database(settings.database, durable=False)
-    database.migrate()
+    try:
+        database.migrate()
+    except Unavailable as error:
+        raise SystemExit(error.message) from None
     tracking = TrackingServer(settings.tracking_uri, settings.mlflow_experiment_name)
     log.info("relaying to %s", settings.tracking_uri)
     Relay(database, tracking).run(stopping)

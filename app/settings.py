@@ -117,6 +117,11 @@ class Settings(EdgeSettings):
     chat_max_message_chars: PositiveInt = Field(
         8000, le=1_000_000, description="Longest message a person may send, in characters."
     )
+    chat_max_answer_chars: PositiveInt = Field(
+        400_000,
+        le=10_000_000,
+        description="Longest answer, in characters; what goes on is cut there.",
+    )
     chat_turn_timeout_s: float = Field(
         120.0, gt=0, le=3600, description="Longest a turn may take, silence included, in seconds."
     )
@@ -182,19 +187,29 @@ class Settings(EdgeSettings):
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'thumbprint.db'}"
 
     def signing_key(self) -> str:
-        """SECRET_KEY, or the key generated into DATA_DIR on first use (mode 0600)."""
+        """SECRET_KEY, or the key generated into DATA_DIR on first use (mode 0600).
+
+        Raises `SettingsError` when it cannot be kept there.
+        """
         if self.secret_key:
             return self.secret_key
         path = self.data_dir / "secret_key"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Written under another name and linked, so that nobody ever reads half a key.
-            with NamedTemporaryFile("w", dir=path.parent) as draft:
-                draft.write(secrets.token_urlsafe(48))
-                draft.flush()
-                with suppress(FileExistsError):  # another process was faster: its key is used
-                    path.hardlink_to(draft.name)
-        return path.read_text().strip()
+        try:
+            if not path.exists():
+                _make_key(path)
+            return path.read_text().strip()
+        except OSError as error:
+            raise SettingsError(f"SECRET_KEY: unset, and {path}: {error.strerror}") from error
+
+
+def _make_key(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Written under another name and linked, so that nobody ever reads half a key.
+    with NamedTemporaryFile("w", dir=path.parent) as draft:
+        draft.write(secrets.token_urlsafe(48))
+        draft.flush()
+        with suppress(FileExistsError):  # another process was faster: its key is used
+            path.hardlink_to(draft.name)
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -46,9 +46,9 @@ def group(counted: CountedDatabase) -> GroupCommit:
     return GroupCommit(counted.transact)
 
 
-def add(name: str) -> Callable[[Connection], str]:
+def add(name: str, title: str = "t") -> Callable[[Connection], str]:
     def work(connection: Connection) -> str:
-        values = {"id": name, "user_id": "u", "title": "t", "created_at": 1, "updated_at": 1}
+        values = {"id": name, "user_id": "u", "title": title, "created_at": 1, "updated_at": 1}
         connection.execute(insert(conversations).values(values))
         return name
 
@@ -110,6 +110,22 @@ def test_a_commit_that_fails_is_everyones_failure(
     writing = write_together(group, counted, add("a"), add("b"))
     assert all(isinstance(one.exception, OSError) for one in writing)
     assert kept(counted.database) == set()
+
+
+def test_when_the_disk_is_full_in_the_middle_nobody_is_told_of_what_was_undone(
+    group: GroupCommit, counted: CountedDatabase
+) -> None:
+    def leave_little_room(connection: Connection) -> None:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 2}")
+
+    counted.database.read(leave_little_room)  # the pool hands out this one connection again
+    writing = write_together(group, counted, add("before"), add("big", "x" * 100_000), add("after"))
+    assert "disk is full" in str(writing[1].exception)
+    told = {one.value for one in writing if one.exception is None}
+    assert kept(counted.database) - {"first"} == told
+    assert told <= {"before"}, "that is, if it had a commit of its own"
+    assert group.write(add("later")) == "later"
 
 
 def test_a_write_alone_is_a_transaction_of_its_own(

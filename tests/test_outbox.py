@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from app import outbox
+from app.forgetting import LOOK_AGAIN_MS
 from app.outbox import LEASE_MS, MAX_BACKOFF_MS, OutboxStatus, Parcel
 from app.store.database import Database
 from app.store.tables import outbox as rows
@@ -82,6 +83,33 @@ def test_a_claimed_row_is_nobody_elses(database: Database, clock: MovableClock) 
     claimed(database, clock)
     clock.advance(LEASE_MS - 1)
     assert claim(database, clock) is None
+
+
+def test_a_clock_that_jumps_back_holds_nothing_up_and_breaks_no_lease(
+    database: Database, clock: MovableClock
+) -> None:
+    put(database, clock, ("tr-1", 1), ("tr-2", 1))
+    clock.advance(-3_600_000)
+    first = claimed(database, clock)
+    second = claimed(database, clock)
+    assert {first.trace_id, second.trace_id} == {"tr-1", "tr-2"}
+    assert claim(database, clock) is None, "a lease was not respected"
+
+
+def test_what_was_leased_before_the_clock_jumped_back_is_due_again(
+    database: Database, clock: MovableClock
+) -> None:
+    put(database, clock, ("tr-1", 1))
+    held = claimed(database, clock)
+    clock.advance(-3_600_000)
+    again = claimed(database, clock)
+    assert again.id == held.id
+    assert not database.write(lambda c: outbox.complete(c, held)), "two hold the same row"
+
+
+def test_no_wait_is_as_long_as_those_that_a_jump_of_the_clock_makes() -> None:
+    longest = max(outbox.LEASE_MS, MAX_BACKOFF_MS, LOOK_AGAIN_MS)
+    assert longest < outbox.LONGEST_WAIT_MS
 
 
 def test_a_row_whose_claimer_died_is_due_when_its_lease_ends(

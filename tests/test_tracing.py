@@ -71,6 +71,18 @@ def llm_span(reader: MlflowReader, trace_id: str) -> Span:
     return found
 
 
+def test_a_clock_that_jumps_back_makes_no_span_that_ends_before_it_began(
+    tracking: TrackingServer, reader: MlflowReader
+) -> None:
+    times = itertools.count(1_795_478_400_000_000_000, -3_600_000_000_000)
+    trace_id, payload = record(Recorder({}, clock_ns=lambda: next(times)), ModelError("oh"))
+    tracking.write_trace(payload)
+    stored = reader.trace(trace_id)
+    for span in stored.data.spans:
+        assert span.start_time_ns <= (span.end_time_ns or 0)
+    assert (stored.info.execution_duration or 0) >= 0
+
+
 @pytest.fixture
 def stored(recorder: Recorder, tracking: TrackingServer) -> str:
     """The ID of a trace that MLflow holds."""

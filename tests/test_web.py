@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
 from flask.testing import FlaskClient
+from itsdangerous import TimestampSigner
 
 from app.web.operator import AREA
 from app.web.services import Services
@@ -59,6 +61,23 @@ def test_a_newcomer_gets_a_cookie_scripts_cannot_read(app: Flask) -> None:
 def test_whoever_has_a_cookie_keeps_it(ann: FlaskClient) -> None:
     ann.get("/conversations")
     assert "Set-Cookie" not in ann.get("/conversations").headers
+
+
+def test_a_clock_that_jumps_back_makes_nobody_a_newcomer(app: Flask, ann: FlaskClient) -> None:
+    here = ask(ann)["conversation_id"]
+    cookie = ann.get_cookie("thumbprint")
+    signer = SecureCookieSessionInterface().get_signing_serializer(app)
+    assert cookie is not None
+    assert signer is not None
+
+    class SignedTomorrow(TimestampSigner):
+        def get_timestamp(self) -> int:
+            return super().get_timestamp() + 86_400
+
+    whose = signer.loads(cookie.value)
+    signer.signer = SignedTomorrow
+    ann.set_cookie("thumbprint", str(signer.dumps(whose)))
+    assert ann.get(f"/conversations/{here}").status_code == 200
 
 
 def test_a_forged_cookie_is_a_newcomers(app: Flask, ann: FlaskClient) -> None:

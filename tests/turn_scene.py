@@ -34,6 +34,7 @@ class TurnScene:
         timeout_s: float = 60.0,
         tracking: TrackingServer | None = None,
         redis_url: str | None = None,
+        most_answer_chars: int = 400_000,
     ) -> None:
         self.database = database or Database(f"sqlite:///{folder / 'app.db'}")
         self.database.migrate()
@@ -52,7 +53,14 @@ class TurnScene:
             recorder=self.recorder,
             ender=self.ender,
             turn_log=self.turn_log,
-            rules=TurnRules("Be brief.", history_turns, timeout_s, app_version="7", model="double"),
+            rules=TurnRules(
+                "Be brief.",
+                history_turns,
+                timeout_s,
+                most_answer_chars,
+                app_version="7",
+                model="double",
+            ),
             clock=self.clock,
             monotonic=lambda: self.uptime,
         )

@@ -80,6 +80,7 @@ class Filler:
                     system_prompt=settings.chat_system_prompt,
                     history_turns=settings.chat_history_turns,
                     timeout_s=settings.chat_turn_timeout_s,
+                    most_answer_chars=settings.chat_max_answer_chars,
                     implicit_signals=settings.implicit_signals,
                     app_version=version.name,
                     model=version.model,

@@ -43,6 +43,11 @@ class Completion(ABC):
     def cancel(self) -> None:
         """End the iteration soon, from any thread, and release what it holds upstream."""
 
+    def cut(self) -> None:
+        """Take no more of an answer that is long enough."""
+        self.finish_reason = "length"
+        self.cancel()
+
 
 class Model(Protocol):
     """Starts completions; `connect` makes the one the settings name."""

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.errors import Unavailable
+from app.store.faults import BUSY, DAMAGED, find_words
 from app.store.group_commit import GroupCommit, Result, Work
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class Database:
     def write(self, work: Work[Result]) -> Result:
         """Run `work` in a transaction; when this returns, its changes survive a crash.
 
-        Raises `Unavailable` when the database cannot be reached or is locked: nothing is written.
+        Raises `Unavailable`, which says why, when the database cannot take it: nothing is written.
         """
         with self._explained():
             if self._writers is None:
@@ -67,18 +68,38 @@ class Database:
     def migrate(self) -> None:
         """Bring the schema up to date; safe when several processes start at once.
 
-        Raises `Unavailable` when the database cannot be reached.
+        Raises `Unavailable` when the database cannot be used. Its message is for a terminal: it
+        says where the database is.
         """
         config = Config()
         config.set_main_option("script_location", "app:store/migrations")
-        with (
-            self._explained(),
-            self._one_migration_at_a_time(),
-            self._engine.connect() as connection,
-        ):
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
+        try:
+            with (
+                self._explained(),
+                self._one_migration_at_a_time(),
+                self._engine.connect() as connection,
+            ):
+                self._check_pages(connection)
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+                connection.commit()
+        except (Unavailable, OSError) as error:
+            reason = error.message if isinstance(error, Unavailable) else f"{error.strerror}."
+            raise Unavailable(f"Cannot use {self._place()}: {reason}") from error
+
+    def _check_pages(self, connection: Connection) -> None:
+        """Raise `Unavailable` when the file is damaged: writing to it would make that worse.
+
+        Reads all of it, a gigabyte in about two seconds. PostgreSQL sees to its own.
+        """
+        if self._sqlite_path:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+            if found != "ok":
+                raise Unavailable(f"{DAMAGED} ({' '.join(str(found).split())})")
+
+    def _place(self) -> str:
+        where = self._sqlite_path or make_url(self.url).render_as_string(hide_password=True)
+        return f"the app database {where}"
 
     def close(self) -> None:
         """Close every connection."""
@@ -95,12 +116,13 @@ class Database:
         try:
             yield
         except PoolTimeout as error:
-            raise Unavailable("The app database is too busy right now.") from error
+            raise Unavailable(BUSY) from error
         except DBAPIError as error:
-            if isinstance(error.orig, _engine_errors(self._engine)):
-                log.error("the app database failed: %s", " ".join(str(error.orig).split()))
-                raise Unavailable("The app database cannot be reached right now.") from error
-            raise
+            words = find_words(self._engine, error)
+            if words is None:
+                raise
+            log.error("the app database failed: %s", " ".join(str(error.orig).split()))
+            raise Unavailable(words) from error
 
     @contextmanager
     def _one_migration_at_a_time(self) -> Iterator[None]:
@@ -116,11 +138,6 @@ class Database:
                 waiting = text("SELECT pg_advisory_xact_lock(:key)")
                 connection.execute(waiting, {"key": _MIGRATION_LOCK})
                 yield
-
-
-def _engine_errors(engine: Engine) -> tuple[type[Exception], ...]:
-    dbapi = engine.dialect.loaded_dbapi
-    return (dbapi.OperationalError, dbapi.InterfaceError)
 
 
 def _postgresql_engine(url: str, durable: bool) -> Engine:

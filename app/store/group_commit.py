@@ -54,6 +54,14 @@ class _Write(Generic[Result]):
         self.error: Exception | None = None
         self.done = False
 
+    def attempt(self, connection: Connection) -> None:
+        """Do the work. What it raises is kept: an error that follows from it would hide it."""
+        try:
+            self.result = self.work(connection)
+        except Exception as error:
+            self.error = error
+            raise
+
     def outcome(self) -> Result:
         if self.error:
             raise self.error
@@ -67,6 +75,15 @@ def _run(connection: Connection, together: "Sequence[_Write[object]]") -> None:
     for one in together:
         try:
             with connection.begin_nested():
-                one.result = one.work(connection)
-        except Exception as error:  # noqa: BLE001 (its writer raises it; the others go on)
-            one.error = error
+                one.attempt(connection)
+        except Exception as error:  # noqa: BLE001 (kept, and raised by its writer)
+            one.error = one.error or error  # The others go on.
+            if not _is_open(connection):
+                # A full disk makes SQLite undo the whole transaction, what came before included,
+                # and then a commit of nothing would succeed.
+                raise one.error from None
+
+
+def _is_open(connection: Connection) -> bool:
+    """Whether SQLite still has the transaction (https://www.sqlite.org/lang_transaction.html)."""
+    return bool(connection.connection.dbapi_connection.in_transaction)  # type: ignore[union-attr]

@@ -159,6 +159,7 @@ class TurnTrace:
     _metadata: dict[str, str] = field(default_factory=dict)
     _client_request_id: str = ""
     _llm: LiveSpan | None = None
+    _latest_ns: int = 0
 
     @property
     def trace_id(self) -> str:
@@ -199,8 +200,13 @@ class TurnTrace:
             parent_span=self.root,
             inputs={"model": model, "messages": list(messages)},
             attributes={SpanAttributeKey.MODEL: model, SpanAttributeKey.MODEL_PROVIDER: "openai"},
-            start_time_ns=self._clock_ns(),
+            start_time_ns=self._now_ns(),
         )
+
+    def _now_ns(self) -> int:
+        """The time; after the clock has jumped back, the latest this trace has seen."""
+        self._latest_ns = max(self._latest_ns, self.root.start_time_ns, self._clock_ns())
+        return self._latest_ns
 
     def end(
         self,
@@ -219,7 +225,7 @@ class TurnTrace:
         for span in filter(None, (self._llm, self.root)):
             if error:
                 event = SpanEvent.from_exception(error)
-                event.timestamp = self._clock_ns()
+                event.timestamp = self._now_ns()
                 span.add_event(event)
         if self._llm:
             if usage:
@@ -232,8 +238,8 @@ class TurnTrace:
                     },
                 )
             message = {"role": "assistant", "content": answer}
-            self._llm.end(outputs=message, status=status, end_time_ns=self._clock_ns())
-        self.root.end(outputs=answer, status=status, end_time_ns=self._clock_ns())
+            self._llm.end(outputs=message, status=status, end_time_ns=self._now_ns())
+        self.root.end(outputs=answer, status=status, end_time_ns=self._now_ns())
         trace = self._finished.take(self.trace_id)
         # MLflow would show the text as JSON, in quotes.
         trace.info.response_preview = answer[:PREVIEW_CHARS]

@@ -40,13 +40,15 @@ SETTLE_S = 2.0
 class TurnRules:
     """What every turn gets: its system prompt, its context, and its time in seconds.
 
-    `app_version` and `model` say what answers, so that they can be compared. With
-    `implicit_signals`, asking again is noted as feedback on the answer it replaces.
+    An answer ends at `most_answer_chars`, as by the model's own limit. `app_version` and `model`
+    say what answers, so that they can be compared. With `implicit_signals`, asking again is noted
+    as feedback on the answer it replaces.
     """
 
     system_prompt: str
     history_turns: int
     timeout_s: float
+    most_answer_chars: int
     implicit_signals: bool = True
     app_version: str | None = None
     model: str | None = None
@@ -137,6 +139,7 @@ class TurnEngine:
             started_at=turn.now,
             deadline=self._monotonic() + self._rules.timeout_s,
             clock=self._clock,
+            most_chars=self._rules.most_answer_chars,
         )
         self.running[ref.turn_id] = running
         running.write_frame(lambda _: start_frame(client_request_id, ref.conversation_id))
@@ -228,6 +231,9 @@ class TurnEngine:
             with turn.trace.active():
                 for piece in completion:
                     if not turn.add(piece):
+                        break
+                    if turn.was_cut:
+                        completion.cut()
                         break
         except ModelError as error:
             log.warning("a turn failed", exc_info=True)

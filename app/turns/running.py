@@ -45,8 +45,12 @@ class RunningTurn:
         started_at: int,
         deadline: float,
         clock: Clock,
+        most_chars: int,
     ) -> None:
-        """`started_at` is when its message came, `deadline` when it is ended (monotonic clock)."""
+        """`started_at` is when its message came, `deadline` when it is ended (monotonic clock).
+
+        Of an answer longer than `most_chars` the beginning is taken.
+        """
         self.ref = ref
         self.trace = trace
         self.deadline = deadline
@@ -57,6 +61,9 @@ class RunningTurn:
         self._writer = writer
         self._clock = clock
         self._pieces: list[str] = []
+        self._room = most_chars
+        self.was_cut = False
+        """Whether the answer went on after all that is taken of one."""
         self._open = True
         self._lock = threading.Lock()
 
@@ -70,11 +77,14 @@ class RunningTurn:
         """Add text to the answer and the log; false once the turn is closed."""
         piece = piece.replace("\0", "")  # PostgreSQL cannot store it
         with self._lock:
+            self.was_cut = len(piece) > self._room
+            piece = piece[: self._room]
             if self._open and piece:
                 self._last_piece_at = self._clock()
                 if not self._pieces:
                     self.first_token_at = self._last_piece_at
                 self._pieces.append(piece)
+                self._room -= len(piece)
                 self._writer.write(piece)
             return self._open
 
@@ -95,7 +105,8 @@ class RunningTurn:
 
     def measure(self, ending: Ending) -> EndedTurn:
         """What it took, once it has ended."""
-        duration_s = (self._clock() - self._started_at) / 1000
+        # A clock that has jumped back must not take from the sums that are kept of these.
+        duration_s = max(0, self._clock() - self._started_at) / 1000
         pieces = len(self._pieces)
         if self.first_token_at is None:
             return EndedTurn(ending, pieces, None, duration_s)
@@ -103,7 +114,7 @@ class RunningTurn:
         return EndedTurn(
             ending,
             pieces,
-            (self.first_token_at - self._started_at) / 1000,
+            max(0, self.first_token_at - self._started_at) / 1000,
             duration_s,
             (pieces - 1) / streamed_s if streamed_s > 0 else None,
         )

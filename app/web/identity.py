@@ -9,8 +9,9 @@ from datetime import timedelta
 from typing import cast
 from urllib.parse import urlsplit
 
-from flask import Flask, g, request, session
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Request, g, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from itsdangerous import BadSignature
 
 from app.errors import BadRequest, Forbidden, ThumbprintError, Unauthenticated
 from app.settings import Settings
@@ -24,6 +25,21 @@ _COOKIE_LIFETIME = timedelta(days=400)
 
 
 class _Sessions(SecureCookieSessionInterface):
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession:
+        """Accept what we signed, whenever that was.
+
+        Flask wants it to be in the past, and so, after the clock has jumped back, would make
+        newcomers of all who came before. Browsers see to the cookie's age.
+        """
+        serializer = self.get_signing_serializer(app)
+        value = request.cookies.get(self.get_cookie_name(app))
+        if serializer is None or not value:
+            return self.session_class()
+        try:
+            return self.session_class(serializer.loads(value))
+        except BadSignature:
+            return self.session_class()
+
     def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002  (Flask's signature)
         """Mark the cookie Secure whenever the request came over TLS."""
         return request.is_secure

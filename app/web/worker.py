@@ -12,8 +12,10 @@ from types import FrameType
 from typing import Any, TypeAlias, cast
 
 import gevent
+from gunicorn.errors import AppImportError
 from gunicorn.workers.ggevent import GeventWorker
 
+from app.errors import ThumbprintError
 from app.web.services import Services
 
 Handler: TypeAlias = "gevent.Greenlet[..., None]"
@@ -33,6 +35,13 @@ class ChatWorker(GeventWorker):  # type: ignore[misc]  # gunicorn publishes no t
         """Start serving; gunicorn calls this in the new process and it returns at its end."""
         self._between_requests: set[Handler] = set()
         super().init_process()
+
+    def load_wsgi(self) -> None:
+        """Build the app. What is in the way is one line on the screen, and gunicorn ends."""
+        try:
+            super().load_wsgi()
+        except ThumbprintError as error:
+            raise AppImportError(error.message) from error
 
     def run(self) -> None:
         """Serve until told to stop, then let turns that nobody watches finish too."""
