@@ -32,6 +32,9 @@ graceful_timeout = 30
 keepalive = 75
 # The heartbeat of a gevent worker runs in its hub: silence means that something blocks it.
 timeout = 60
+# Whom to believe is TRUSTED_PROXIES' business; gunicorn would believe any client on this machine.
+forwarded_allow_ips = ""
+secure_scheme_headers: dict[str, str] = {}
 accesslog = None
 logconfig_dict = LOGGING
 # A second way in that nothing here uses.

@@ -14,7 +14,7 @@ class EdgeSettings(BaseSettings):
     allowed_hosts: WordList = Field(
         (),
         description="Names people reach this app by, comma-separated; `.example.org` has all below "
-        "it. Unset: `localhost`, HOST, and any IP address.",
+        "it. `localhost` and HOST always work; while this is unset, any IP address does too.",
     )
     trusted_proxies: int = Field(
         0,

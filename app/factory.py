@@ -32,6 +32,7 @@ from app.web import (
     feedback_list,
     forgetting,
     health,
+    hosts,
     identity,
     insights,
     insights_page,
@@ -65,6 +66,7 @@ def build_app(settings: Settings | None = None, model: Model | None = None) -> F
     services = _build_services(settings, model or connect(settings), registry)
     install(app, services)
     errors.init_app(app)
+    hosts.init_app(app, settings)
     identity.init_app(app, settings)
     socket.init_app(app, settings)
     pages.init_app(app, settings)

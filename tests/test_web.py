@@ -54,7 +54,7 @@ def test_a_newcomer_gets_a_cookie_scripts_cannot_read(app: Flask) -> None:
     for part in ("HttpOnly", "SameSite=Lax", "Path=/", "Expires="):
         assert part in cookie
     assert "Secure" not in cookie
-    over_tls = app.test_client().get("/conversations", base_url="https://chat.example")
+    over_tls = app.test_client().get("/conversations", base_url="https://localhost")
     assert "Secure" in over_tls.headers["Set-Cookie"]
 
 

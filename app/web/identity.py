@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Request, g, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from itsdangerous import BadSignature
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.errors import BadRequest, Forbidden, ThumbprintError, Unauthenticated
 from app.settings import Settings
@@ -26,19 +27,23 @@ _COOKIE_LIFETIME = timedelta(days=400)
 
 class _Sessions(SecureCookieSessionInterface):
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession:
-        """Accept what we signed, whenever that was.
+        """Accept what we signed, whenever that was and under whichever of our keys.
 
         Flask wants it to be in the past, and so, after the clock has jumped back, would make
-        newcomers of all who came before. Browsers see to the cookie's age.
+        newcomers of all who came before. Browsers see to the cookie's age. What an earlier
+        SECRET_KEY signed is sent again, signed anew.
         """
         serializer = self.get_signing_serializer(app)
         value = request.cookies.get(self.get_cookie_name(app))
         if serializer is None or not value:
             return self.session_class()
         try:
-            return self.session_class(serializer.loads(value))
+            found = self.session_class(serializer.loads(value))
         except BadSignature:
             return self.session_class()
+        del serializer.secret_keys[:-1]
+        found.modified = not serializer.loads_unsafe(value)[0]
+        return found
 
     def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002  (Flask's signature)
         """Mark the cookie Secure whenever the request came over TLS."""
@@ -57,6 +62,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.session_interface = _Sessions()
     app.config.update(
         SECRET_KEY=settings.signing_key(),
+        SECRET_KEY_FALLBACKS=list(settings.secret_key_fallbacks),
         SESSION_COOKIE_NAME="thumbprint",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -71,7 +77,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         socket = request.headers.get("Upgrade", "").lower() == "websocket"
         if socket or request.method in _CHANGES:
             _check_origin(settings)
-        if request.method in _CHANGES and request.content_length:
+        if request.method in _CHANGES and _has_body():
             _check_content_type()
         if operator.asks_for_area():
             return  # It has a guard of its own, and no use for a cookie.
@@ -115,9 +121,16 @@ def _check_origin(settings: Settings) -> None:
         raise Forbidden(f"Expected a request from {request.host}.", code="foreign_origin")
 
 
+def _has_body() -> bool:
+    return bool(request.content_length) or "Transfer-Encoding" in request.headers
+
+
 def _check_content_type() -> None:
-    if not request.is_json:
+    if request.mimetype != "application/json":
         raise UnsupportedMediaType("Expected Content-Type: application/json.")
+    # Of a body without a declared length werkzeug reads as much as is allowed, and no more.
+    if len(request.get_data()) == request.max_content_length:
+        raise RequestEntityTooLarge
     try:
         body = request.get_json(silent=True)
     except RecursionError:  # brackets nested thousands deep

@@ -6,7 +6,6 @@ The password is HTTP Basic's (RFC 7617), with any user name, so that Prometheus 
 import hmac
 import ipaddress
 import secrets
-from urllib.parse import urlsplit
 
 import gevent.monkey
 import gevent.threadpool
@@ -15,7 +14,9 @@ from werkzeug.security import check_password_hash
 
 from app.errors import Forbidden, Unauthenticated
 from app.settings import Settings
+from app.web.address import client_address
 from app.web.errors import respond
+from app.web.hosts import name_asked_for
 from app.web.limits import GuessLimiter
 
 AREA = "operator"
@@ -84,7 +85,7 @@ class OperatorGate:
             not self._production
             and _is_loopback(request.remote_addr)
             # A page of another site can make its own name lead here, but not this one.
-            and _is_loopback(_name_asked_for())
+            and _is_loopback(name_asked_for())
             and not any(name in request.headers for name in self._forwarded)
         )
         if not here:
@@ -96,7 +97,7 @@ class OperatorGate:
 
     def _is_right(self, password: str, hash_: str) -> bool:
         """Whether it is the password. Wrong ones are counted by address."""
-        address = _address()
+        address = client_address()
         self._guesses.check(address)
         # The slow check is done once; afterwards a keyed digest in memory does.
         digest = hmac.digest(self._key, password.encode(), "sha256")
@@ -116,13 +117,6 @@ class OperatorGate:
         return right
 
 
-def _name_asked_for() -> str | None:
-    try:
-        return urlsplit(f"//{request.host}").hostname
-    except ValueError:
-        return None
-
-
 def _is_loopback(name: str | None) -> bool:
     if name == "localhost":
         return True
@@ -133,10 +127,3 @@ def _is_loopback(name: str | None) -> bool:
     # An IPv4 client of a server that listens on IPv6.
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback
-
-
-def _address() -> str:
-    """The client's address; behind a proxy on this machine, the one that the proxy added."""
-    if _is_loopback(request.remote_addr) and (chain := request.headers.get("X-Forwarded-For")):
-        return chain.rpartition(",")[2].strip()[:64]
-    return request.remote_addr or ""

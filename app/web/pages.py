@@ -6,7 +6,7 @@ round trip.
 
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app
+from flask import Blueprint, Flask, Response, current_app, request
 
 from app.settings import Settings
 from app.web import assets
@@ -14,6 +14,16 @@ from app.web.compression import CompressedText
 
 _CHAT_STYLESHEETS = ("colours.css", "page.css", "answer.css")
 _MY_FEEDBACK_STYLESHEETS = ("colours.css", "page.css", "my_feedback/my_feedback.css")
+
+_GUARDS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    # Another site's page gets neither a handle on ours nor a look at what it loads.
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -26,9 +36,10 @@ def init_app(app: Flask, settings: Settings) -> None:
     @app.after_request
     def guard(response: Response) -> Response:
         response.headers.setdefault("Content-Security-Policy", _policy("'self'"))
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Referrer-Policy", "no-referrer")
         response.headers.setdefault("Cache-Control", "no-store")
+        response.headers.update(_GUARDS)
+        if request.is_secure:
+            response.headers["Strict-Transport-Security"] = "max-age=31536000"
         return response
 
 

@@ -1,0 +1,52 @@
+"""Whose word counts for where a request comes from, and which names this app answers to.
+
+A name that is not ours in `Host` is how another site's page reaches an app on your machine: it
+makes its own name lead there (DNS rebinding), and is of the same origin then.
+"""
+
+import ipaddress
+
+from flask import Flask, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.sansio.utils import host_is_trusted
+
+from app.errors import BadRequest
+from app.settings import Settings
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Check the `Host` of every request, and believe as many proxies as there are."""
+    believed = settings.trusted_proxies
+    if believed:
+        # Not X-Forwarded-Host: a proxy that does not set it passes on what the client made up.
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=believed, x_proto=believed)  # type: ignore[method-assign]
+    known = settings.allowed_hosts
+    own = {settings.host, "localhost"}
+
+    @app.before_request
+    def check() -> None:
+        name = name_asked_for()
+        if name in own or _is_address(name, loopback=bool(known)):
+            return
+        if not known or not host_is_trusted(name, known):
+            raise BadRequest(
+                "This app does not answer to that host name; ALLOWED_HOSTS lists those it does.",
+                code="unknown_host",
+            )
+
+
+def name_asked_for() -> str:
+    """The name or address in `Host`, without its port; nothing when it is malformed."""
+    name = request.host.lower()
+    if name.startswith("["):
+        return name[1:].partition("]")[0]
+    return name.partition(":")[0]
+
+
+def _is_address(name: str, *, loopback: bool) -> bool:
+    """Whether it is an IP address, which no other site can make its own."""
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return address.is_loopback or not loopback
