@@ -52,7 +52,7 @@ lint-frontend:
 	@echo "lint: NOT checked: frontend/ (tsc, biome). Install Node.js 20 or later and run it again."
 endif
 
-bench: .venv/dev.stamp ## side-by-side measurements
+bench: .venv/dev.stamp .venv/bench/run.stamp ## measurements, side by side with other servers
 	$(BIN)/python -m bench
 
 soak: .venv/dev.stamp browser ## the long forms of some tests
@@ -85,6 +85,13 @@ clean: ## remove what make made; your data stays
 	@echo "Installing the MLflow server into .venv/mlflow ..."
 	@$(BIN)/python -m venv --without-pip .venv/mlflow
 	@$(BIN)/python $(subst pip install,pip --python .venv/mlflow/bin/python install,$(INSTALL)) mlflow
+	@touch $@
+
+.venv/bench/run.stamp: .venv/venv.stamp bench/requirements.txt constraints.txt
+	@echo "Installing what is measured beside us into .venv/bench ..."
+	@$(BIN)/python -m venv --without-pip .venv/bench
+	@$(BIN)/python $(subst pip install,pip --python .venv/bench/bin/python install,$(INSTALL)) \
+		--requirement bench/requirements.txt
 	@touch $@
 
 .venv/dev.stamp: .venv/run.stamp

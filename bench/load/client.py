@@ -1,0 +1,178 @@
+"""Reads many answers at once and says what it saw, as one line of JSON.
+
+A process of its own on uvloop, so that it is never what limits the server.
+`python -m bench.load.client SPEC`, with the fields of `Spec` as JSON.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass, field
+
+import uvloop
+
+from bench.load.processes import cpu_s, members, memory_kb
+from bench.load.streams import KINDS, Notes, Stream
+from bench.tokens import question
+
+# More at once and a listening socket's queue overflows.
+AT_ONCE = 50
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What to do: connect, be idle, ask everyone, read to the end."""
+
+    port: int
+    kind: str
+    streams: int
+    tokens: int = 0
+    rate: float = 1.0
+    ramp_s: float = 0.0
+    idle_s: float = 1.0
+    settle_s: float = 6.0
+    """How long after the last answer work that was put off still counts as the server's."""
+    timeout_s: float = 180.0
+    groups: dict[str, list[int]] = field(default_factory=dict)
+    """Process groups whose CPU time is measured; the memory is that of `server`."""
+
+
+class Run:
+    """One measurement."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        self._notes = Notes()
+        self._streams: list[Stream] = []
+        self._pids = {name: members(groups) for name, groups in spec.groups.items()}
+        self._pids["client"] = [os.getpid()]
+        self._samples: list[tuple[float, int, float, float]] = []
+
+    async def measure(self) -> dict[str, object]:
+        """Do what the spec says."""
+        spec = self._spec
+        memory = [memory_kb(self._pids["server"])]
+        await self._connect()
+        await asyncio.sleep(spec.idle_s)
+        memory.append(memory_kb(self._pids["server"]))
+        held = sum(not stream.transport.is_closing() for stream in self._streams)
+        idle: dict[str, object] = {
+            "held": held,
+            "idle_kb_each": (memory[1] - memory[0]) / spec.streams,
+        }
+        if not spec.tokens:
+            return idle
+        before = {name: cpu_s(pids) for name, pids in self._pids.items()}
+        sampling = asyncio.create_task(self._sample())
+        begin = time.monotonic()
+        await self._ask()
+        try:
+            async with asyncio.timeout(spec.timeout_s):
+                for stream in self._streams:
+                    await stream.done.wait()
+        except TimeoutError:
+            for stream in self._streams:
+                stream.fail("no end in time")
+        seconds = time.monotonic() - begin
+        sampling.cancel()
+        await asyncio.sleep(spec.settle_s)
+        cpu = {name: cpu_s(pids) - before[name] for name, pids in self._pids.items()}
+        return {**idle, "seconds": seconds, "cpu_s": cpu, **self._figures(), **self._steady(memory)}
+
+    async def _connect(self) -> None:
+        spec, loop = self._spec, asyncio.get_running_loop()
+        cookies = await asyncio.to_thread(self._cookies)
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def connect(cookie: str) -> None:
+            async with room, asyncio.timeout(60):
+                _, stream = await loop.create_connection(
+                    lambda: KINDS[spec.kind](self._notes, f"127.0.0.1:{spec.port}", cookie),
+                    "127.0.0.1",
+                    spec.port,
+                )
+                await stream.open.wait()
+                self._streams.append(stream)
+
+        await asyncio.gather(*(connect(cookies[i % len(cookies)]) for i in range(spec.streams)))
+
+    def _cookies(self) -> list[str]:
+        """Identities, where the server gives any; at most 100, each for several streams."""
+        if self._spec.kind not in ("websocket", "checked"):
+            return [""]
+        found = []
+        for _ in range(min(100, self._spec.streams)):
+            try:
+                address = f"http://127.0.0.1:{self._spec.port}/"
+                with urllib.request.urlopen(address, timeout=10) as answer:
+                    found.append(str(answer.headers.get("Set-Cookie", "")).partition(";")[0])
+            except OSError:
+                return [""]  # a floor knows no HTTP
+        return found
+
+    async def _ask(self) -> None:
+        spec, begin = self._spec, time.monotonic()
+        asked = question(spec.tokens, spec.rate)
+        for number, stream in enumerate(self._streams):
+            due = begin + spec.ramp_s * number / len(self._streams)
+            if (wait_s := due - time.monotonic()) > 0:
+                await asyncio.sleep(wait_s)
+            stream.ask(asked)
+
+    async def _sample(self) -> None:
+        """Note what the server has used, from time to time, for `_steady`."""
+        while True:
+            streaming = sum(bool(one.first_at) for one in self._streams)
+            usable = streaming == len(self._streams) and not self._notes.ended
+            kilobytes = memory_kb(self._pids["server"]) if usable and not self._samples else 0
+            if usable:
+                used = cpu_s(self._pids["server"])
+                self._samples.append((time.monotonic(), self._notes.tokens, used, kilobytes))
+            await asyncio.sleep(0.2)
+
+    def _steady(self, memory: list[int]) -> dict[str, object]:
+        """CPU per token while every stream streams: without beginnings and ends."""
+        if len(self._samples) < 3:
+            return {"steady_us": None, "streaming_kb_each": None}
+        (begin, tokens, cpu, kilobytes), (end, more, used, _) = self._samples[0], self._samples[-1]
+        return {
+            "steady_us": (used - cpu) / max(1, more - tokens) * 1e6,
+            "steady_s": end - begin,
+            "streaming_kb_each": (kilobytes - memory[0]) / self._spec.streams,
+        }
+
+    def _figures(self) -> dict[str, object]:
+        notes, spec = self._notes, self._spec
+        ended = [one for one in self._streams if one.done_at]
+        length_s = (spec.tokens - 1) / spec.rate
+        return {
+            "tokens": notes.tokens,
+            "complete": sum(one.tokens == spec.tokens for one in ended),
+            "queued": notes.queued,
+            "failures": len(notes.failures),
+            "first_failures": notes.failures[:3],
+            "first_token_ms": _summary(
+                [one.first_at - one.asked_at for one in self._streams if one.first_at]
+            ),
+            "gap_ms": _summary(list(notes.gaps)),
+            "age_ms": _summary(list(notes.ages)),
+            "end_late_ms": _summary([one.lateness(length_s) for one in ended]),
+            "done_ms": _summary([one.done_at - one.last_at for one in ended]),
+        }
+
+
+def _summary(seconds: list[float]) -> dict[str, float] | None:
+    """Median, 99th percentile and worst, in milliseconds."""
+    if not seconds:
+        return None
+    ordered = sorted(seconds)
+    last = len(ordered) - 1
+    picked = {"p50": ordered[last // 2], "p99": ordered[int(last * 0.99)], "max": ordered[-1]}
+    return {name: round(value * 1000, 2) for name, value in picked.items()}
+
+
+if __name__ == "__main__":
+    print(json.dumps(uvloop.run(Run(Spec(**json.loads(sys.argv[1]))).measure())))

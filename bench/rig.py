@@ -1,0 +1,156 @@
+"""Starts the peers, each with its processes, for the side-by-side measurements."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.engines import RedisServer
+from tests.processes import ROOT, ServerProcess, answers, clean_environment, free_port
+from tests.servers import AppServer, MlflowServer, Relay
+
+PYTHON = ROOT / ".venv/bench/bin/python"
+OURS = "Thumbprint"
+PAGE = "MLflow's page"
+PAGE_UNPAUSED = "MLflow's page, no pause"
+FLOORS = {"websockets": "with_websockets", "picows": "with_picows", "uvloop": "with_uvloop"}
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A server that runs."""
+
+    name: str
+    kind: str
+    """How the client speaks to it: see `bench.load.streams.KINDS`."""
+    port: int
+    groups: list[int]
+    """Its process groups."""
+
+
+class Rig:
+    """What all peers share: MLflow, Redis and the model."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mlflow = MlflowServer(folder / "mlflow")
+        self._redis = RedisServer(folder / "redis")
+        self._model_port = free_port()
+        self._model = _process(
+            ["-m", "bench.load.model", str(self._model_port)], folder, "model", self._model_port
+        )
+
+    @contextmanager
+    def running(self) -> Iterator["Rig"]:
+        """Start what is shared; stop it in the end."""
+        with ExitStack() as stack:
+            for server in (self._mlflow, self._redis, self._model):
+                stack.callback(server.kill9)
+                server.start()
+            yield self
+
+    @contextmanager
+    def peers(self, names: list[str], workers: int, *, over_http: bool) -> Iterator[list[Peer]]:
+        """Start these peers, with the model over HTTP or in their own processes."""
+        with ExitStack() as stack:
+            yield [self._start(stack, name, workers, over_http) for name in names]
+
+    def measure(self, peer: Peer, **spec: Any) -> dict[str, Any]:
+        """Let the client read from a peer; see `bench.load.client.Spec`."""
+        groups = {"server": peer.groups, "model": [self._model.pid], "mlflow": [self._mlflow.pid]}
+        whole = {"port": peer.port, "kind": peer.kind, "groups": groups, **spec}
+        ran = subprocess.run(
+            [str(PYTHON), "-m", "bench.load.client", json.dumps(whole)],
+            env=clean_environment(),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if ran.returncode:
+            raise RuntimeError(f"the client failed on {peer.name}: {ran.stderr[-2000:]}")
+        found: dict[str, Any] = json.loads(ran.stdout)
+        return found
+
+    def _start(self, stack: ExitStack, name: str, workers: int, over_http: bool) -> Peer:
+        if name == OURS:
+            return self._start_ours(stack, workers, over_http)
+        if name in FLOORS:
+            return self._start_floor(stack, name)
+        return self._start_page(stack, name, workers, over_http)
+
+    def _start_ours(self, stack: ExitStack, workers: int, over_http: bool) -> Peer:
+        settings = {
+            "MLFLOW_TRACKING_URI": self._mlflow.url,
+            "MLFLOW_EXPERIMENT_NAME": "thumbprint",
+            "OPENAI_BASE_URL": f"http://127.0.0.1:{self._model_port}/v1",
+            "CHAT_MODEL": "scripted",
+            "WEB_CONCURRENCY": str(workers),
+        }
+        if workers > 1:
+            settings["REDIS_URL"] = self._redis.url
+        if not over_http:
+            settings["CHAT_AGENT"] = "bench.agent:answer"
+        web = AppServer(self._folder / f"ours-{free_port()}", **settings)
+        relay = Relay(web)
+        for server in (web, relay):
+            stack.callback(server.kill9)
+            server.start()
+        return Peer(OURS, "websocket", web.port, [web.pid, relay.pid])
+
+    def _start_page(self, stack: ExitStack, name: str, workers: int, over_http: bool) -> Peer:
+        port = free_port()
+        settings = {"MLFLOW_TRACKING_URI": self._mlflow.url}
+        settings["PAGE_PAUSE_S"] = "0.01" if name == PAGE else "0"
+        if over_http:
+            settings["PAGE_MODEL_URL"] = f"http://127.0.0.1:{self._model_port}/v1"
+        command = [
+            *("-m", "uvicorn", "bench.peers.page:app", "--port", str(port)),
+            *("--workers", str(workers), "--log-level", "warning", "--no-access-log"),
+        ]
+        server = _process(command, self._folder, f"page-{port}", port, "/healthz", **settings)
+        stack.callback(server.kill9)
+        server.start()
+        return Peer(name, "events", port, [server.pid])
+
+    def _start_floor(self, stack: ExitStack, name: str) -> Peer:
+        port = free_port()
+        command = ["-m", f"bench.peers.{FLOORS[name]}", str(port)]
+        server = _process(command, self._folder, f"{name}-{port}", port)
+        stack.callback(server.kill9)
+        server.start()
+        return Peer(name, "websocket", port, [server.pid])
+
+
+def _process(
+    command: list[str], folder: Path, name: str, port: int, path: str = "", **settings: str
+) -> ServerProcess:
+    environment = clean_environment(**settings)
+
+    def listens() -> bool:
+        if path:
+            return answers(f"http://127.0.0.1:{port}{path}")
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    return ServerProcess([str(PYTHON), *command], environment, folder, name, listens)
+
+
+def describe_machine() -> str:
+    """One line about this machine."""
+    model = "unknown"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.split(":")[1].strip()
+            break
+    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{os.cpu_count()} cores ({model}), {memory_gb:.0f} GB, Linux {os.uname().release}, "
+        f"Python {sys.version.split()[0]}"
+    )

@@ -1,0 +1,130 @@
+"""Our app beside others, in one run, with one scripted model: `python -m bench peers`.
+
+In each scenario every peer runs at the same time, one of them is read, then the next, for several
+rounds, so that a machine that slows down slows everyone. What comes out is written to
+`docs/benchmarks.json`, and from there to `docs/benchmarks.md` and the chart.
+"""
+
+import argparse
+import datetime as dt
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench import results
+from bench.rig import FLOORS, OURS, PAGE, PAGE_UNPAUSED, Rig, describe_machine
+from tests.processes import ROOT
+
+ROUNDS = 3
+WRITTEN = ROOT / "docs/benchmarks.json"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is read, from whom."""
+
+    name: str
+    title: str
+    peers: Sequence[str]
+    over_http: bool
+    spec: dict[str, Any]
+    workers: int = 1
+    rounds: int = ROUNDS
+    only_ours: dict[str, Any] = field(default_factory=dict)
+
+
+WITH_MODEL = (OURS, PAGE, PAGE_UNPAUSED)
+SCENARIOS = (
+    Scenario(
+        "one",
+        "1 stream of 20 tokens a second, model over HTTP",
+        WITH_MODEL,
+        True,
+        {"streams": 1, "tokens": 200, "rate": 20},
+    ),
+    Scenario(
+        "fifty",
+        "50 streams of 20 tokens a second, model over HTTP",
+        WITH_MODEL,
+        True,
+        {"streams": 50, "tokens": 200, "rate": 20, "ramp_s": 2},
+    ),
+    Scenario(
+        "two hundred",
+        "200 streams of 20 tokens a second, model over HTTP",
+        WITH_MODEL,
+        True,
+        {"streams": 200, "tokens": 200, "rate": 20, "ramp_s": 5},
+    ),
+    Scenario(
+        "thousand",
+        "1,000 streams of 5 tokens a second, model over HTTP, two workers",
+        WITH_MODEL,
+        True,
+        {"streams": 1000, "tokens": 150, "rate": 5, "ramp_s": 20},
+        workers=2,
+    ),
+    Scenario(
+        "in process",
+        "200 streams of 100 tokens a second, made in the process",
+        (OURS, PAGE_UNPAUSED, *FLOORS),
+        False,
+        {"streams": 200, "tokens": 1500, "rate": 100, "ramp_s": 2},
+    ),
+    Scenario(
+        "slow in process",
+        "200 streams of 20 tokens a second, made in the process",
+        (OURS,),
+        False,
+        {"streams": 200, "tokens": 200, "rate": 20, "ramp_s": 5},
+    ),
+    Scenario(
+        "idle",
+        "5,000 connections that say nothing",
+        (OURS, *FLOORS),
+        True,
+        {"streams": 5000, "idle_s": 5},
+        rounds=1,
+    ),
+)
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Measure what the arguments name, all without any, and write it down."""
+    parser = argparse.ArgumentParser(prog="python -m bench peers", description=__doc__)
+    parser.add_argument("scenario", nargs="*", choices=[*(one.name for one in SCENARIOS), []])
+    parser.add_argument("--rounds", type=int, help="instead of each scenario's own number")
+    chosen = parser.parse_args(arguments)
+    found = json.loads(WRITTEN.read_text()) if chosen.scenario and WRITTEN.exists() else {}
+    with tempfile.TemporaryDirectory() as folder, Rig(Path(folder)).running() as rig:
+        for scenario in SCENARIOS:
+            if not chosen.scenario or scenario.name in chosen.scenario:
+                found[scenario.name] = measure(rig, scenario, chosen.rounds or scenario.rounds)
+                results.show(scenario.title, found[scenario.name])
+                WRITTEN.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def measure(rig: Rig, scenario: Scenario, rounds: int) -> dict[str, Any]:
+    """Measure one scenario: all peers in turn, then all again."""
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in scenario.peers}
+    loads = []
+    with rig.peers(list(scenario.peers), scenario.workers, over_http=scenario.over_http) as peers:
+        for peer in peers:
+            if "tokens" in scenario.spec:
+                rig.measure(peer, streams=20, tokens=20, rate=20, ramp_s=1, settle_s=1)
+        for _ in range(rounds):
+            for peer in peers:
+                runs[peer.name].append(rig.measure(peer, **scenario.spec))
+                loads.append(os.getloadavg()[0])
+    return {
+        "title": scenario.title,
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "machine": describe_machine(),
+        "load": [min(loads), max(loads)],
+        "rounds": rounds,
+        "peers": {name: results.collect(found) for name, found in runs.items()},
+    }
