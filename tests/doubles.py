@@ -45,7 +45,7 @@ class TrackingDouble(TrackingServer):
         self.failures: list[Exception] = []
         self.always: Exception | None = None
         self.hold: threading.Event | None = None
-        self.waiting = False
+        self.waiting: list[threading.Thread] = []
 
     def experiment_id(self) -> str:
         """An experiment that exists."""
@@ -76,7 +76,7 @@ class TrackingDouble(TrackingServer):
 
     def _obey(self) -> None:
         if self.hold:
-            self.waiting = True
+            self.waiting.append(threading.current_thread())
             self.hold.wait(30)
         if self.failures:
             raise self.failures.pop(0)

@@ -51,11 +51,14 @@ class ServerProcess:
         name: str,
         is_ready: Callable[[], bool] | None = None,
         start_timeout: float = 60.0,
+        run_in: Path | None = None,
     ) -> None:
+        """`folder` gets the log; the command runs there too, or in `run_in`."""
         self.name = name
         self.command = list(command)
         self.environment = dict(environment)
         self.folder = folder
+        self._run_in = run_in or folder
         self.log_path = folder / f"{name}.log"
         self._is_ready = is_ready
         self._start_timeout = start_timeout
@@ -68,7 +71,7 @@ class ServerProcess:
             self._process = subprocess.Popen(
                 self.command,
                 env=self.environment,
-                cwd=self.folder,
+                cwd=self._run_in,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

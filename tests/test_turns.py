@@ -25,6 +25,7 @@ from app.llm.agent import AgentModel, Message
 from app.relay import Relay
 from app.store.database import Database
 from app.tracing.tracking import NotDelivered
+from app.turns.ending import STORES_AT_A_TIME
 from tests.turn_scene import TurnScene, text_of
 from tests.waiting import eventually
 
@@ -386,6 +387,20 @@ def test_while_mlflow_hangs_done_comes_within_two_seconds_and_the_trace_is_owed(
     assert Relay(scene.database, scene.tracking, scene.clock).deliver_next() == 0.0
     assert scene.row(ref).trace_state == "stored"
     assert owed(scene) == 0
+
+
+def test_when_many_turns_end_together_a_few_traces_are_written_and_the_rest_is_owed(
+    scene: TurnScene,
+) -> None:
+    scene.tracking.hold = threading.Event()
+    refs = [scene.ask(f"Why {number}?") for number in range(3 * STORES_AT_A_TIME)]
+    ends = [scene.frames(ref)[-1] for ref in refs]
+    assert {(end["type"], end["trace_state"]) for end in ends} == {("done", "queued")}
+    assert len(scene.tracking.waiting) == STORES_AT_A_TIME
+    assert owed(scene) == len(refs)
+    scene.tracking.hold.set()
+    _, done = scene.answer("And now?")
+    assert done["trace_state"] == "stored"
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 
 # Leaves half a second for the transaction: `done` follows the last token within 2 s.
 STORE_DEADLINE_S = 1.5
+# Traces written to MLflow at a time: as many as its client keeps connections for. Each costs the
+# process some milliseconds; a hundred turns that end together would hold up everything else.
+STORES_AT_A_TIME = 10
 # A database that restarts is back within seconds; `done` waits for it rather than give up.
 DATABASE_PATIENCE_S = 10.0
 RETRY_S = 0.25
@@ -61,6 +64,7 @@ class TurnEnder:
         self._database = database
         self._tracking = tracking
         self._clock = clock
+        self._stores = threading.Semaphore(STORES_AT_A_TIME)
         self._native_thread = (
             gevent.threadpool.ThreadPool(1)
             if gevent.monkey.is_module_patched("threading")
@@ -184,6 +188,9 @@ class TurnEnder:
 
     def _store_trace(self, trace_id: str, payload: str) -> TraceState:
         stored, answered, given_up = threading.Event(), threading.Event(), threading.Event()
+        deadline = time.monotonic() + STORE_DEADLINE_S
+        if not self._stores.acquire(timeout=STORE_DEADLINE_S):
+            return "queued"
 
         def write() -> None:
             try:
@@ -192,6 +199,7 @@ class TurnEnder:
             except NotDelivered as error:
                 log.warning("a trace goes to the outbox", extra={"reason": error})
             finally:
+                self._stores.release()
                 answered.set()
             if given_up.is_set():
                 self._note_late_write(trace_id)
@@ -199,7 +207,7 @@ class TurnEnder:
         # A write that outlasts the deadline may still succeed; the relay's changes nothing then.
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(write,), name="store-trace", daemon=True).start()
-        answered.wait(STORE_DEADLINE_S)
+        answered.wait(max(0.0, deadline - time.monotonic()))
         if stored.is_set():
             return "stored"
         given_up.set()

@@ -1,24 +1,22 @@
 """gunicorn's gevent worker, taught to leave in order.
 
 On SIGTERM no new turn is taken, running ones finish or, when the time is almost up, end as
-`interrupted`; sockets close (1012) once nothing that runs here streams over them; and idle
-keep-alive connections, which would hold the process for their whole timeout, are closed at once.
+`interrupted`; sockets close (1012) once nothing that runs here streams over them; and connections
+on which nothing is being asked are closed.
 """
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from types import FrameType
-from typing import Any, TypeAlias, cast
+from typing import Any
 
 import gevent
 from gunicorn.errors import AppImportError
 from gunicorn.workers.ggevent import GeventWorker
 
 from app.errors import ThumbprintError
+from app.web.kept_connections import KeptConnections
 from app.web.services import Services
-
-Handler: TypeAlias = "gevent.Greenlet[..., None]"
 
 # A peer that takes no bytes for this long is gone, whatever its keep-alives say.
 DEAD_PEER_MS = 30_000
@@ -33,7 +31,7 @@ class ChatWorker(GeventWorker):  # type: ignore[misc]  # gunicorn publishes no t
 
     def init_process(self) -> None:
         """Start serving; gunicorn calls this in the new process and it returns at its end."""
-        self._between_requests: set[Handler] = set()
+        self._connections = KeptConnections()
         super().init_process()
 
     def load_wsgi(self) -> None:
@@ -61,26 +59,18 @@ class ChatWorker(GeventWorker):  # type: ignore[misc]  # gunicorn publishes no t
         gevent.spawn(self._services.sockets.drain)
         time_left_s = max(0.0, self.cfg.graceful_timeout - LAST_WORDS_S)
         gevent.spawn_later(time_left_s, self._services.engine.interrupt_running)
-        for waiting in tuple(self._between_requests):
-            waiting.kill(StopIteration, block=False)  # gunicorn's word for "close it"
+        self._connections.close(LAST_REQUEST_S)
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
         """Serve one connection; a peer that takes no bytes for too long is given up."""
         if hasattr(socket, "TCP_USER_TIMEOUT") and client.family != socket.AF_UNIX:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
-        super().handle(listener, client, addr)
+        with self._connections.opened():
+            super().handle(listener, client, addr)
 
-    @contextmanager
-    def timeout_ctx(self) -> Iterator[None]:
+    def timeout_ctx(self) -> AbstractContextManager[None]:
         """Bound the wait for a connection's next request; gunicorn enters it for each."""
-        waiting = cast(Handler, gevent.getcurrent())
-        self._between_requests.add(waiting)
-        patience_s = self.cfg.keepalive if self.alive else LAST_REQUEST_S
-        try:
-            with gevent.Timeout(patience_s, False):  # type: ignore[arg-type]  # False: no error
-                yield
-        finally:
-            self._between_requests.discard(waiting)
+        return self._connections.waiting(self.cfg.keepalive if self.alive else LAST_REQUEST_S)
 
     @property
     def _services(self) -> Services:
