@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -14,9 +17,10 @@ from e2e.balancer import Balancer
 from e2e.chat_page import ChatPage, answer_text, expect_recorded, thumb, trace_id
 from e2e.visitor import Turn, Visitor
 from tests.cluster import Cluster
+from tests.process_limits import family
 from tests.scripted_answer import Step
 from tests.scripted_model import Answer, Gate
-from tests.servers import Stack
+from tests.servers import MlflowServer, Stack
 from tests.waiting import eventually
 
 
@@ -174,10 +178,23 @@ def test_a_page_goes_on_at_the_other_instance_when_its_own_restarts(
         chat.ask_and_wait("still there?")
 
 
-def test_several_workers_of_one_machine_share_sqlite_and_redis(
-    stack_with: Callable[..., Stack], cluster: Cluster
-) -> None:
-    stack = stack_with(WEB_CONCURRENCY="2", REDIS_URL=cluster.redis.url)
+@pytest.fixture(scope="module")
+def two_workers(
+    tmp_path_factory: pytest.TempPathFactory, mlflow_server: MlflowServer, shared_cluster: Cluster
+) -> Iterator[Stack]:
+    """One web server with two worker processes, on SQLite and Redis."""
+    folder = tmp_path_factory.mktemp("two-workers")
+    redis = shared_cluster.redis.url
+    stack = Stack(folder, mlflow_server, WEB_CONCURRENCY="2", REDIS_URL=redis)
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
+
+
+def test_several_workers_of_one_machine_share_sqlite_and_redis(two_workers: Stack) -> None:
+    stack = two_workers
     gate = stack.model.gate()
     stack.model.answer_when("share", Answer(tokens=["one ", gate, "two"]))
     visitor = Visitor(stack.url)
@@ -196,3 +213,43 @@ def test_several_workers_of_one_machine_share_sqlite_and_redis(
                 assert watcher.read_until(watched).frames == turn.frames
     assert {answer.status_code for answer in answers} == {200}
     assert (turn.last["finish_reason"], turn.text) == ("stopped", "one ")
+
+
+def test_a_worker_killed_for_its_memory_is_replaced_and_its_turn_ends_honestly(
+    two_workers: Stack,
+) -> None:
+    stack = two_workers
+    gate = stack.model.gate()
+    stack.model.answer_when("too much", Answer(tokens=["one ", gate, "two"]))
+    visitor = Visitor(stack.url)
+    workers = set(family(stack.web.pid)[1:])
+    assert len(workers) == 2
+    with visitor.open_socket() as socket:
+        turn = socket.read_until(socket.send_message("too much"), "token")
+        victim = worker_with_a_connection_to(stack, workers)
+        os.kill(victim, signal.SIGKILL)
+    eventually(lambda: set(family(stack.web.pid)[1:]) - workers, timeout=30)
+    conversation = f"/conversations/{turn.conversation_id}"
+    ended = eventually(
+        lambda: (
+            (one := visitor.send("GET", conversation).json()["turns"][0])["ending"] != "running"
+            and one
+        ),
+        timeout=30,
+    )
+    assert (ended["ending"], ended["answer"]) == ("interrupted", "one ")
+    eventually(lambda: stack.reader.is_stored(ended["trace_id"]), timeout=30)
+    with visitor.open_socket() as socket:
+        assert socket.ask("who are you?").last["type"] == "done"
+
+
+def worker_with_a_connection_to(stack: Stack, workers: set[int]) -> int:
+    """The worker that runs the only turn: the one connected to the model."""
+    port = f"{stack.model.port:04X}"
+    for worker in workers:
+        opened = {str(one.readlink()) for one in Path(f"/proc/{worker}/fd").iterdir()}
+        for line in Path(f"/proc/{worker}/net/tcp").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[2].endswith(f":{port}") and f"socket:[{fields[9]}]" in opened:
+                return worker
+    raise AssertionError("no worker is connected to the model")
