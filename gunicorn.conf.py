@@ -7,7 +7,7 @@ from gevent import monkey
 monkey.patch_all()
 
 from app.errors import SettingsError  # noqa: E402
-from app.observability import LOGGING  # noqa: E402  (after the patching)
+from app.observability import logging_config  # noqa: E402  (after the patching)
 from app.settings import load_settings  # noqa: E402
 
 try:
@@ -36,6 +36,6 @@ timeout = 60
 forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
 accesslog = None
-logconfig_dict = LOGGING
+logconfig_dict = logging_config(user_text=_settings.log_user_text)
 # A second way in that nothing here uses.
 control_socket_disable = True

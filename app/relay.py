@@ -155,7 +155,7 @@ def main() -> None:
         settings = load_settings()
     except SettingsError as error:
         raise SystemExit(error.message) from None
-    configure_logging()
+    configure_logging(user_text=settings.log_user_text)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

@@ -66,6 +66,9 @@ class Settings(EdgeSettings):
         description="Earlier values of SECRET_KEY, comma-separated: their cookies still count, and "
         "are signed anew.",
     )
+    log_user_text: bool = Field(
+        False, description="Log what exceptions say even if they may quote what people wrote."
+    )
     data_dir: Path = Field(
         Path("data"), description="Folder of the SQLite databases, the generated key and the logs."
     )

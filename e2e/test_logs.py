@@ -38,6 +38,46 @@ def test_a_failed_turns_lines_carry_its_ids_and_nothing_that_was_written(
         assert written not in stack.web.log()
 
 
+def test_nothing_that_people_or_models_write_reaches_a_log(
+    stack_with: Callable[..., Stack],
+) -> None:
+    stack = stack_with()
+    stack.model.answer_when("refuse-zebrafinch", Answer(status=400))
+    stack.model.answer_when("plain-zebrafinch", Answer(tokens=["answer-zebrafinch"]))
+    stack.model.answer_when("cut-zebrafinch", Answer(tokens=["answer-zebrafinch", Fault.CUT]))
+    visitor = Visitor(stack.url)
+    with visitor.open_socket() as socket:
+        turns = [
+            socket.ask(question)
+            for question in ("plain-zebrafinch", "refuse-zebrafinch", "cut-zebrafinch")
+        ]
+        socket.send({"type": "message", "content": ["zebrafinch"]})
+        socket.send("{unreadable-zebrafinch")
+    assert [turn.last["type"] for turn in turns] == ["done", "error", "error"]
+    for turn in turns:
+        given = visitor.judge(False, "comment-zebrafinch", client_request_id=turn.client_request_id)
+        assert given.status_code == 200
+    of_first = {"client_request_id": turns[0].client_request_id}
+    for path, sent in (
+        ("/correction", {"json": {"expected_response": "correction-zebrafinch"}}),
+        ("/feedback", {"json": {"is_correct": "nonsense-zebrafinch"}}),
+        ("/feedback", {"data": "unreadable-zebrafinch", "headers": {"Content-Type": "text/plain"}}),
+        (
+            "/detailed-feedback",
+            {"params": of_first | {"accuracy": 5, "comment": "stars-zebrafinch"}},
+        ),
+    ):
+        visitor.send("POST", path, **({"params": of_first} | sent))
+    eventually(
+        lambda: set(visitor.feedback_state(turns[0].client_request_id).values()) == {"recorded"}
+    )
+    ended = eventually(lambda: stack.web.log().count('"a turn ended"') == 3)
+    assert ended
+    assert "BadRequestError" in stack.web.log()
+    assert "zebrafinch" not in stack.web.log()
+    assert "zebrafinch" not in stack.relay.log()
+
+
 def test_what_waits_for_mlflow_is_logged_with_the_ids_of_its_turn(
     stack_with: Callable[..., Stack],
 ) -> None:

@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
             if answer.hold is not None:
                 self._wait(answer.hold)
             if answer.status != 200:
-                self._send_json(answer.status, _error_body(answer.status), **answer.headers)
+                self._send_json(answer.status, _refusal(request, answer), **answer.headers)
             elif request.body.get("stream"):
                 self._stream(request, answer)
             else:
@@ -239,6 +239,13 @@ def _usage(request: ModelRequest, answer: Answer) -> dict[str, int]:
         "completion_tokens": answered,
         "total_tokens": asked + answered,
     }
+
+
+def _refusal(request: ModelRequest, answer: Answer) -> dict[str, Any]:
+    """As endpoints do it, with what was asked in it."""
+    body = _error_body(answer.status)
+    body["error"]["message"] += f": cannot answer {request.question!r}"
+    return body
 
 
 def _error_body(status: int) -> dict[str, Any]:

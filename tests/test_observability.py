@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import io
 import logging
+import sqlite3
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
+import redis
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.exc import ProgrammingError
 
+from app.errors import ModelError
+from app.llm.endpoint import EndpointError
 from app.observability import LogfmtFormatter, about
+from app.tracing.tracking import NotDelivered
 from tests.log_lines import fields_of
 
 
@@ -20,7 +27,7 @@ def written() -> Iterator[io.StringIO]:
     """What the logger `kitchen` writes."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(LogfmtFormatter())
+    handler.setFormatter(LogfmtFormatter(user_text=True))
     log.addHandler(handler)
     yield stream
     log.removeHandler(handler)
@@ -56,6 +63,56 @@ def test_an_exception_stays_on_its_line(written: io.StringIO) -> None:
     fields = line_of(written)
     assert fields["error"] == "ValueError: two\nlines"
     assert "test_an_exception_stays_on_its_line" in fields["traceback"]
+
+
+MARKER = "what somebody wrote"
+
+
+def failure_of(error: Exception) -> logging.LogRecord:
+    """The record of an error that came from another one, which both quote."""
+    try:
+        try:
+            raise KeyError(MARKER)
+        except KeyError as cause:
+            raise error from cause
+    except type(error):
+        at = (log.name, logging.ERROR, __file__, 1)
+        return log.makeRecord(*at, "%s", (error,), sys.exc_info(), extra={"reason": error})
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError(MARKER),
+        NotDelivered(MARKER, refused=True),
+        EndpointError(MARKER),
+        ProgrammingError(f"SELECT '{MARKER}'", {}, Exception(MARKER)),
+    ],
+)
+def test_what_an_exception_quotes_is_logged_only_where_that_is_switched_on(
+    error: Exception,
+) -> None:
+    line = LogfmtFormatter().format(failure_of(error))
+    assert MARKER not in line
+    fields = fields_of(line)
+    assert type(error).__name__ in fields["error"]
+    assert "in failure_of" in fields["traceback"]
+    assert "KeyError" in fields["traceback"]
+    told = fields_of(LogfmtFormatter(user_text=True).format(failure_of(error)))
+    assert all(MARKER in told[name] for name in ("message", "reason", "error", "traceback"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError(111, "Connection refused"),
+        ModelError("The model cannot be reached."),
+        sqlite3.OperationalError("database is locked"),
+        redis.exceptions.ConnectionError("Error 111 connecting to redis:6379"),
+    ],
+)
+def test_why_a_connection_failed_is_logged_all_the_same(error: Exception) -> None:
+    assert str(error) in fields_of(LogfmtFormatter().format(failure_of(error)))["error"]
 
 
 def test_ids_are_on_every_line_within_and_on_none_after(written: io.StringIO) -> None:

@@ -32,6 +32,10 @@ _EMBEDDED_CONTEXT_CHARS = 9_000
 _LONGEST_LINE = 1_000_000
 
 
+class EndpointError(Exception):
+    """What the endpoint itself says went wrong."""
+
+
 class EndpointModel:
     """Completions by an OpenAI-compatible endpoint (OPENAI_BASE_URL, or the built-in model)."""
 
@@ -165,8 +169,9 @@ class _StreamedCompletion(Completion):
         try:
             chunk: dict[str, Any] = orjson.loads(data)
             if chunk.get("error"):
-                log.error("the model reported an error in its stream: %s", chunk["error"])
-                raise ModelError("The model reported an error in the middle of its answer.")
+                raise ModelError(
+                    "The model reported an error in the middle of its answer."
+                ) from EndpointError(str(chunk["error"]))
             if usage := chunk.get("usage"):
                 self.usage = _counted(usage) or self.usage
             choices = chunk.get("choices") or ()

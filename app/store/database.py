@@ -121,7 +121,7 @@ class Database:
             words = find_words(self._engine, error)
             if words is None:
                 raise
-            log.error("the app database failed: %s", " ".join(str(error.orig).split()))
+            log.error("the app database failed: %s", error.orig)
             raise Unavailable(words) from error
 
     @contextmanager

@@ -36,6 +36,13 @@ class NotDelivered(Exception):
         self.refused = refused
         self.unreachable = unreachable
 
+    @property
+    def in_short(self) -> str:
+        """What is said in logs: MLflow's own words may quote people."""
+        if self.refused:
+            return "it was refused"
+        return "no answer came" if self.unreachable else "it failed"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

@@ -135,4 +135,4 @@ class SharedTurnLog:
 
 
 def _warn(what: str, turn_id: str, error: RedisError) -> None:
-    log.warning(what, extra={"turn_id": turn_id, "reason": str(error)})
+    log.warning(what, extra={"turn_id": turn_id, "reason": error})
