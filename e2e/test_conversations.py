@@ -18,6 +18,7 @@ NOTHING_HERE = "There is no such conversation here"
 def rename(chat: ChatPage, item: Locator, title: str, key: str = "Enter") -> None:
     item.hover()
     item.get_by_test_id("conversation-rename").click()
+    expect(item.get_by_role("textbox")).to_be_focused()
     chat.page.keyboard.type(title)
     chat.page.keyboard.press(key)
 

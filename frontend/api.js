@@ -8,8 +8,6 @@ const MOST_KEPT_ALIVE = 20_000;
 export const api = {
 	conversations: () => call("GET", "/conversations"),
 	conversation: (id) => call("GET", `/conversations/${id}`),
-	rename: (id, title) => call("PATCH", `/conversations/${id}`, { title }),
-	remove: (id) => call("DELETE", `/conversations/${id}`),
 	call,
 };
 

@@ -1,12 +1,11 @@
-/** The reader's conversations in the sidebar, newest first: open, rename in place, delete when sure. */
+/** The reader's conversations in the sidebar, newest first. */
 import { api } from "./api.js";
-import { copyOf, element, find } from "./element.js";
+import { copyOf, find } from "./element.js";
 import { say, show } from "./notice.js";
 import { go } from "./router.js";
 
 const NAME = document.title;
 const root = find("#conversations");
-const dialog = find("#confirm");
 /** @type {ConversationSummary[]} */
 let items = [];
 /** @type {string | undefined} */
@@ -41,7 +40,8 @@ function focus(rowId = "") {
 	document.getElementById(rowId)?.querySelector("a")?.focus();
 }
 
-function row(/** @type {ConversationSummary} */ { id, title }) {
+function row(/** @type {ConversationSummary} */ item) {
+	const { id, title } = item;
 	const node = copyOf("conversation-row");
 	const link = find("a", node);
 	node.id = `row-${id}`;
@@ -50,52 +50,29 @@ function row(/** @type {ConversationSummary} */ { id, title }) {
 	if (id === current) link.ariaCurrent = "page";
 	for (const button of node.querySelectorAll("button")) {
 		button.ariaLabel = button.title += `: ${title}`;
-		const act = button.matches(":last-child") ? ask : edit;
-		button.onclick = () => act(id, title, node);
+		const act = button.matches(":last-child") ? remove : rename;
+		button.onclick = () => act(item).catch(() => show("This did not load. Try again."));
 	}
 	return node;
 }
 
-/** @type {RowAction} */
-function edit(id, value, row) {
-	const field = Object.assign(element("input"), { ariaLabel: "Title", maxLength: 120, value });
-	let keep = true;
-	field.onkeydown = (event) => {
-		if (event.isComposing || !["Escape", "Enter"].includes(event.key)) return;
-		event.preventDefault();
-		keep = event.key === "Enter";
-		field.blur();
-	};
-	field.onblur = async () => {
-		field.onblur = null;
-		const title = field.value.trim();
-		if (keep && title && title !== value) {
-			const renamed = await api.rename(id, title).catch(failed);
-			items = items.map((item) => (renamed && item.id === id ? renamed : item));
-		}
-		field.remove();
-		draw();
-		focus(row.id);
-	};
-	row.replaceChildren(field);
-	field.select();
+const changes = () => import("./conversation_changes.js");
+
+async function rename(/** @type {ConversationSummary} */ item) {
+	const { rename: ask } = await changes();
+	const row = `row-${item.id}`;
+	const renamed = await ask(item, find(`#${row}`));
+	items = items.map((each) => (renamed?.id === each.id ? renamed : each));
+	draw();
+	focus(row);
 }
 
-/** @type {RowAction} */
-function ask(id, title) {
-	dialog.returnValue = "";
-	find("[data-title]", dialog).textContent = title;
-	dialog.onclose = async () => {
-		if (dialog.returnValue !== "delete" || !(await api.remove(id).catch(failed))) return;
-		asked++;
-		items = items.filter((item) => item.id !== id);
-		if (id === current) go("/");
-		draw();
-		say("Conversation deleted.");
-	};
-	dialog.showModal();
-}
-
-function failed(/** @type {Error} */ { message }) {
-	show(message);
+async function remove(/** @type {ConversationSummary} */ item) {
+	const { remove: ask } = await changes();
+	if (!(await ask(item))) return;
+	asked++;
+	items = items.filter(({ id }) => id !== item.id);
+	if (item.id === current) go("/");
+	draw();
+	say("Conversation deleted.");
 }

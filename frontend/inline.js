@@ -2,7 +2,7 @@
 import { element } from "./element.js";
 
 const SPECIAL =
-	/\\([!-/:-@[-`{-~])|(`+)|(\*\*?|~~|(?<![\p{L}\p{N}_])__?)(?=\S)|\[([^\]\n]{1,500})\]\((?:<?(https?:[^)\s>]{1,2000}|mailto:[^)\s>]{1,300})>?\)|(?:h[^)\s]{0,2000})?$)| {2,}\n/gu;
+	/\\([!-/:-@[-`{-~])|(`+)|(\*\*?|~~|(?<![\p{L}\p{N}_])__?)(?=\S)|\[([^\]\n]{1,500})\]\((?:<?(https?:\/\/[^)\s>]{1,2000}|mailto:[^)\s>]{1,300})>?\)|(?:h[^)\s]{0,2000})?$)| {2,}\n/gu;
 /** @type {Record<string, "em" | "strong" | "s">} */
 const TAGS = { "*": "em", _: "em", "**": "strong", __: "strong", "~~": "s" };
 const DEEPEST = 6;
@@ -22,7 +22,7 @@ export function* inline(parent, text, open = false, depth = 0) {
 		/** @type {Node | string} */
 		let node = escaped ?? "";
 		if (label) {
-			node = yield* inline(link(url), label, false, DEEPEST);
+			node = signpost(yield* inline(link(url), label, false, DEEPEST));
 		} else if (sign) {
 			const close = depth < DEEPEST && !hopeless.has(sign) ? closing(text, sign, start) : -1;
 			if (close < 0) hopeless.add(sign);
@@ -48,6 +48,14 @@ export function* inline(parent, text, open = false, depth = 0) {
 function link(href = "") {
 	const attributes = { href, target: "_blank", rel: "noopener noreferrer nofollow" };
 	return Object.assign(element("a"), href && attributes);
+}
+
+/** Tells where a link leads, as browsers understand it, unless its text begins with that. */
+export function signpost(/** @type {HTMLAnchorElement} */ link) {
+	const { host, pathname, text } = link;
+	const to = host || pathname;
+	if (text.replace(/^https?:\/\//, "").split(/[/?#]/, 1)[0] !== to) link.dataset.to = to;
+	return link;
 }
 
 /** @type {Closing} */

@@ -2,6 +2,7 @@
  * The text of one answer: Markdown while it streams in, then the server's sanitised rendering.
  * The one place where markup from the server enters the page.
  */
+import { signpost } from "./inline.js";
 import { blockStarts, build, codeBlock } from "./markdown.js";
 import { patch } from "./patch.js";
 
@@ -10,6 +11,8 @@ const MARKUP_A_FRAME = 10_000;
 /** A last line that may yet turn out to be a mark. */
 const UNDECIDED = /(?:^|\n)[ \t]*(?:#{1,6}|[-*+=_]+|\d{1,3}[.)]?|>|`+|~+|\|[^\n]*)?[ \t]*$/;
 const KEPT = ["class", "href", "target", "rel", "start"];
+/** Would make text read otherwise than it is. */
+const REORDERING = /[\u202a-\u202e\u2066-\u2069]/g;
 /** Line breaks that mean nothing; streamed blocks have none. */
 const BETWEEN_BLOCKS = /\n(?=<\/?(?:[uo]l|li|blockquote|t\w+|p|h\w|pre)\b|$)/g;
 
@@ -35,7 +38,8 @@ export function proseIn(root) {
 
 	function* grow(/** @type {string} */ source) {
 		shown = source.length;
-		const lines = source.slice(stable).replace(UNDECIDED, "").split("\n");
+		const text = source.replace(REORDERING, "");
+		const lines = text.slice(stable).replace(UNDECIDED, "").split("\n");
 		let from = 0;
 		for (const start of blockStarts(lines)) {
 			const block = lines.slice(from, start);
@@ -70,6 +74,7 @@ function parse(/** @type {string} */ html) {
 	let holder = document.createElement("div");
 	if (holder.setHTML) holder.setHTML(clean, { sanitizer: { attributes: KEPT } });
 	else holder = new DOMParser().parseFromString(clean, "text/html").body;
+	for (const link of holder.querySelectorAll("a")) signpost(link);
 	for (const pre of holder.querySelectorAll("pre")) pre.replaceWith(codeBlock(pre.cloneNode(true)));
 	return [...holder.childNodes];
 }

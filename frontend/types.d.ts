@@ -88,8 +88,6 @@ type OnTurn = (turn: Turn) => void;
 type Api = {
   conversations(): Promise<{ conversations: ConversationSummary[] }>;
   conversation(id: string): Promise<ConversationRecord>;
-  rename(id: string, title: string): Promise<ConversationSummary>;
-  remove(id: string): Promise<{ kept_in_mlflow: number }>;
   call: Call;
 };
 /** What the reader says of one turn. */
@@ -162,8 +160,13 @@ interface Element {
 /** How the lines of a block are told, `previous` being the line before. */
 type Belongs = (line: string, previous: string) => unknown;
 
-/** Rename or delete, from a row of the list. */
-type RowAction = (id: string, title: string, row: HTMLElement) => void;
+/** A field in place of the row; resolves to the conversation if it was renamed. */
+type Rename = (
+  item: ConversationSummary,
+  row: HTMLElement,
+) => Promise<ConversationSummary | undefined | void>;
+/** Asks first; resolves to whether it is deleted. */
+type Remove = (item: ConversationSummary) => Promise<boolean>;
 type Call = (method: string, path: string, body?: object | null, key?: string) => Promise<any>;
 /** Where the sign closes what began at `from`; -1 where it does not. */
 type Closing = (text: string, sign: string, from: number) => number;

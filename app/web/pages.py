@@ -22,6 +22,8 @@ _GUARDS = {
     # Another site's page gets neither a handle on ours nor a look at what it loads.
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    # A link in an answer is not looked up before somebody follows it: a name can carry a secret.
+    "X-DNS-Prefetch-Control": "off",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 
