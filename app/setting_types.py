@@ -5,6 +5,7 @@ Each check returns the value as the app uses it, or raises ValueError saying wha
 
 import re
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
@@ -62,6 +63,14 @@ def _check_web_address(value: str) -> str:
     return value.rstrip("/")
 
 
+def _check_page_address(value: str) -> str:
+    address = urlsplit(value)
+    well_formed = re.fullmatch(r"https?://[^\s\"'<>\\]+", value) and address.hostname
+    if not well_formed or "@" in address.netloc:
+        raise ValueError("expected an http:// or https:// address, without a password in it")
+    return value.rstrip("/")
+
+
 def _check_database(value: str) -> str:
     if value.startswith("sqlite:///"):
         return value
@@ -84,5 +93,6 @@ Reasons = Annotated[str, AfterValidator(_check_reasons)]
 Secrets = Annotated[WordList, AfterValidator(_check_secrets)]
 Rate = Annotated[str, AfterValidator(_check_rate)]
 WebAddress = Annotated[str, AfterValidator(_check_web_address)]
+PageAddress = Annotated[str, AfterValidator(_check_page_address)]
 DatabaseAddress = Annotated[str, AfterValidator(_check_database)]
 RedisAddress = Annotated[str, AfterValidator(_check_redis)]

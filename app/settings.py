@@ -4,6 +4,7 @@ Nothing else reads the environment. `python -m app.settings` prints the `.env.ex
 that documents each variable; a test keeps the two and the README's table in step.
 """
 
+import re
 import secrets
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from app.errors import SettingsError
 from app.setting_types import (
     DatabaseAddress,
     Dimensions,
+    PageAddress,
     Reasons,
     RedisAddress,
     Secrets,
@@ -91,7 +93,7 @@ class Settings(EdgeSettings):
         max_length=250,
         description="Experiment that gets the traces.",
     )
-    mlflow_ui_url: WebAddress | None = Field(
+    mlflow_ui_url: PageAddress | None = Field(
         None, description="Where people open MLflow, for links. Unset: the tracking server."
     )
     openai_base_url: WebAddress | None = Field(
@@ -182,7 +184,8 @@ class Settings(EdgeSettings):
     @property
     def mlflow_link(self) -> str:
         """Where people open the MLflow UI."""
-        return self.mlflow_ui_url or self.tracking_uri
+        # The server's address may bear a password, and everyone sees the links.
+        return self.mlflow_ui_url or re.sub(r"//[^/@]*@", "//", self.tracking_uri)
 
     @property
     def database(self) -> str:

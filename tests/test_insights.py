@@ -313,7 +313,7 @@ def test_csv_has_one_figure_a_line(report: Report) -> None:
     assert figures["endings", "stopped", "of turns: hits"] == "1"
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "＝", "＠", "\t", "\r", "\n"])  # noqa: RUF001
 def test_csv_holds_no_formula(start: str, report: Report) -> None:
     text = f"{start}HYPERLINK(1)"
     first = replace(report.negatives[0], comment=text, question=text)

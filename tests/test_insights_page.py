@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from flask import Flask
@@ -20,6 +21,7 @@ from app.tracing.links import Links
 from app.tracing.review_queues import ReviewQueue
 from app.tracing.tracking import NotDelivered, TrackingServer
 from app.web import errors, identity, insights_page, operator, pages
+from tests.doubles import TrackingDouble
 from tests.sample_report import empty, negative, sample, without_mlflow
 
 TRACE = negative(1).trace_id
@@ -171,6 +173,19 @@ def test_links_lead_to_mlflow_only(scene: Scene) -> None:
         "http://mlflow.example/",
     }
     assert f'href="{negative(1).link}"' in html
+
+
+@pytest.mark.parametrize(
+    "trace_id",
+    ["tr-" + "0" * 32, "../../../evil", "//evil.example", "x?y#z", "javascript:alert(1)", "%2e"],
+)
+def test_no_id_leads_a_link_astray(trace_id: str) -> None:
+    links = Links("https://ui.example/mlflow", TrackingDouble())
+    start = "https://ui.example/mlflow/#/experiments/1/traces/"
+    assert links.trace(trace_id).startswith(start)
+    last = links.trace(trace_id).removeprefix(start)
+    assert not set(last) & set("/?#:&\"'<>")
+    assert unquote(last) == trace_id
 
 
 def test_an_empty_window_says_so_and_what_to_do(show: Callable[[Report], Scene]) -> None:

@@ -86,6 +86,12 @@ def test_an_empty_variable_counts_as_unset(folder: Path, monkeypatch: pytest.Mon
         ("redis_url", "redis:///0"),
         ("mlflow_tracking_uri", "sqlite:///x.db"),
         ("mlflow_ui_url", "ui.example"),
+        ("mlflow_ui_url", "javascript:alert(1)//http://x"),
+        ("mlflow_ui_url", "http://"),
+        ("mlflow_ui_url", 'https://ui.example/"><script>'),
+        ("mlflow_ui_url", "https://ui.example /x"),
+        ("mlflow_ui_url", "https://ui.example@evil.example"),
+        ("mlflow_ui_url", "databricks"),
         ("openai_base_url", "localhost:8080"),
         ("mlflow_port", "99999"),
         ("mlflow_experiment_name", ""),
@@ -181,6 +187,12 @@ def test_mlflow_and_its_links_follow_from_each_other() -> None:
         _env_file=None, mlflow_tracking_uri="http://m", mlflow_ui_url="https://ui.example/"
     )
     assert (settings.tracking_uri, settings.mlflow_link) == ("http://m", "https://ui.example")
+
+
+def test_a_link_to_mlflow_bears_no_password() -> None:
+    settings = load_settings(_env_file=None, mlflow_tracking_uri="https://me:secret@m.example/base")
+    assert settings.tracking_uri == "https://me:secret@m.example/base"
+    assert settings.mlflow_link == "https://m.example/base"
 
 
 def test_the_demonstration_model_answers_only_when_nothing_else_is_named() -> None:

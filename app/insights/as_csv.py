@@ -12,7 +12,7 @@ Line = tuple[str, str, str, object]
 
 # What a spreadsheet takes for the beginning of a formula, and so may run.
 # See https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")  # noqa: RUF001
 
 
 def as_csv(report: Report) -> str:
