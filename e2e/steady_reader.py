@@ -52,11 +52,15 @@ class SteadyTurn:
 class SteadyReader:
     """Asks, reads and judges through whatever happens to the servers behind one address."""
 
-    def __init__(self, visitor: Visitor, patience_s: float = 90.0) -> None:
+    def __init__(
+        self, visitor: Visitor, patience_s: float = 90.0, pause_before_frame_s: float = 0.0
+    ) -> None:
+        """`patience_s` is for each question and verdict; with a pause it is a slow reader."""
         self.visitor = visitor
         self.troubles: Counter[str] = Counter()
         """What happened on the way, by name."""
         self._patience_s = patience_s
+        self._pause_before_frame_s = pause_before_frame_s
         self._socket: ChatSocket | None = None
         self._opened = ExitStack()
 
@@ -114,6 +118,7 @@ class SteadyReader:
         else:
             socket.send({"type": "message", "content": turn.question, **request})
         while not turn.has_ended:
+            time.sleep(self._pause_before_frame_s)
             frame = json.loads(socket.connection.recv(timeout=30))
             if "seq" in frame:
                 turn.take(frame)

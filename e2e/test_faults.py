@@ -21,7 +21,8 @@ from playwright.sync_api import expect
 from app.store import faults
 from e2e.chat_page import ChatPage, expect_recorded, feedback_state, thumb, trace_id
 from e2e.visitor import Visitor
-from tests.process_limits import family, no_new_descriptors, no_room_to_write
+from tests.process_figures import resident_mb
+from tests.process_limits import no_new_descriptors, no_room_to_write
 from tests.scripted_model import Answer
 from tests.servers import Stack
 from tests.waiting import eventually
@@ -139,18 +140,13 @@ def test_without_descriptors_open_sockets_stream_on_and_new_ones_wait_for_their_
 def test_a_model_that_never_ends_costs_no_memory_to_speak_of(
     stack: Stack, visitor: Visitor
 ) -> None:
-    def resident_mb() -> float:
-        worker = family(stack.web.pid)[-1]
-        status = Path(f"/proc/{worker}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) / 1000
-
     piece = "word " * 2000
     stack.model.answer_when("never end", Answer(tokens=[piece] * 5000))  # 50 MB
     with visitor.open_socket() as socket:
         socket.ask("warm up")
-        before = resident_mb()
+        before = resident_mb(stack.web.pid)
         turn = socket.ask("never end")
         assert (turn.last["type"], turn.last["finish_reason"]) == ("done", "length")
         assert len(turn.text) == 400_000
         eventually(lambda: stack.model.asked("never end")[0].disconnected_at)
-    assert resident_mb() - before < 60
+    assert resident_mb(stack.web.pid) - before < 60

@@ -17,7 +17,7 @@ from e2e.balancer import Balancer
 from e2e.chat_page import ChatPage, answer_text, expect_recorded, thumb, trace_id
 from e2e.visitor import Turn, Visitor
 from tests.cluster import Cluster
-from tests.process_limits import family
+from tests.process_figures import family
 from tests.scripted_answer import Step
 from tests.scripted_model import Answer, Gate
 from tests.servers import MlflowServer, Stack

@@ -9,16 +9,8 @@ from __future__ import annotations
 import resource
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 
-
-def family(pid: int) -> list[int]:
-    """The process and its children, theirs included (Linux)."""
-    pids = [pid]
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            pids += family(int(child))
-    return pids
+from tests.process_figures import family
 
 
 def no_room_to_write(pid: int) -> AbstractContextManager[None]:
