@@ -96,16 +96,23 @@ def test_rolling_restarts_under_load_lose_nothing(cluster: Cluster) -> None:
 
 
 def expect_recorded_once(cluster: Cluster, judged: list[Judged]) -> None:
-    """Wait until MLflow has every trace with its one verdict."""
+    """Wait until MLflow has every trace with its one verdict, for as long as more arrive."""
     wanted = {one.trace_id: [one.is_correct] for one in judged}
     assert len(wanted) == len(judged)
 
     def recorded() -> dict[str, list[object]]:
-        traces = cluster.reader.traces()
-        return {
+        found = {
             trace.info.trace_id: [verdict.value for verdict in verdicts_of(trace)]
-            for trace in traces
-            if trace.info.trace_id in wanted
+            for trace in cluster.reader.traces()
         }
+        return {id_: values for id_, values in found.items() if values and id_ in wanted}
 
-    eventually(lambda: recorded() == wanted, timeout=180, every=1.0)
+    arrived: dict[str, list[object]] = {}
+    while arrived != wanted:
+        known = len(arrived)
+        arrived = eventually(
+            lambda known=known: len(found := recorded()) > known and found,  # type: ignore[misc]
+            timeout=60,
+            every=2.0,
+        )
+        assert arrived.items() <= wanted.items()
