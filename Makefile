@@ -95,6 +95,12 @@ clean: ## remove what make made; your data stays
 		--requirement bench/requirements.txt
 	@touch $@
 
+.venv/light/stamp: .venv/venv.stamp requirements.txt pyproject.toml constraints.txt
+	@echo "Installing what production runs on into .venv/light ..."
+	@$(BIN)/python -m venv --without-pip .venv/light
+	@$(BIN)/python $(subst pip install,pip --python .venv/light/bin/python install,$(INSTALL)) --requirement requirements.txt
+	@touch $@
+
 .venv/dev.stamp: .venv/run.stamp
 	@echo "Installing the development tools into .venv ..."
 	@$(BIN)/python $(INSTALL) --editable '.[dev]'
