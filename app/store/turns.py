@@ -111,11 +111,12 @@ def insert_turn(connection: Connection, turn: NewTurn) -> TurnRow:
         )
         .returning(turns)
     ).one()
-    connection.execute(
-        update(conversations)
-        .where(conversations.c.id == conversation_id)
-        .values(updated_at=turn.now)
-    )
+    if turn.conversation_id:  # a new one has it already
+        connection.execute(
+            update(conversations)
+            .where(conversations.c.id == conversation_id)
+            .values(updated_at=turn.now)
+        )
     return row
 
 

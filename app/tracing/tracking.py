@@ -21,6 +21,8 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.store.tracking.rest_store import RestStore
 from mlflow.tracing.client import TracingClient
 
+from app.tracing.request_headers import settle_request_headers
+
 _FINALIZED = "mlflow.trace.infoFinalized"
 
 
@@ -70,6 +72,7 @@ class TrackingServer:
             MLFLOW_ASYNC_TRACE_LOGGING_RETRY_TIMEOUT=str(timeout_s),
             MLFLOW_DISABLE_TELEMETRY="true",
         )
+        settle_request_headers()
         # MLflow asks for it when a span ends too; its default is a store that is not installed
         # with the light package.
         mlflow.set_tracking_uri(uri)

@@ -94,10 +94,14 @@ class Flusher:
         while True:
             self._something_due.wait()
             self._something_due.clear()
+            began = time.monotonic()
             while self._due:
                 self._flush(self._due.popleft())
             self.busy = bool(self._due)
-            time.sleep(self._interval_s)
+            # The work counts as part of the interval, or many streams would wait for it as well.
+            # But there is always a pause: the busier we are, the more a frame has to gather.
+            rest_s = self._interval_s - (time.monotonic() - began)
+            time.sleep(max(self._interval_s / 2, rest_s))
 
     def _flush(self, writer: TurnWriter) -> None:
         try:
