@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import gevent.monkey
-import gevent.threadpool
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from app import native_thread
 from app.errors import Unavailable
+from app.native_thread import NativeThread
 from app.store.faults import BUSY, DAMAGED, find_words
 from app.store.group_commit import GroupCommit, Result, Work
 
@@ -40,11 +40,10 @@ class Database:
         self._sqlite_path = make_url(url).database if url.startswith("sqlite") else None
         make_engine = _sqlite_engine if self._sqlite_path else _postgresql_engine
         self._engine = make_engine(url, durable)
-        self._readers: gevent.threadpool.ThreadPool | None = None
+        self._readers: NativeThread | None = None
         self._writers: GroupCommit | None = None
-        # Not `if self._readers` anywhere: an idle pool is falsy.
-        if self._sqlite_path and gevent.monkey.is_module_patched("threading"):
-            self._readers = gevent.threadpool.ThreadPool(1)
+        if self._sqlite_path and native_thread.is_needed():
+            self._readers = NativeThread()
             self._writers = GroupCommit(lambda work: self._transact(work, writes=True))
 
     def read(self, work: Work[Result]) -> Result:
@@ -52,8 +51,7 @@ class Database:
         with self._explained():
             if self._readers is None:
                 return self._transact(work, writes=False)
-            result: Result = self._readers.apply(self._transact, (work,), {"writes": False})
-            return result
+            return self._readers.run(lambda: self._transact(work, writes=False))
 
     def write(self, work: Work[Result]) -> Result:
         """Run `work` in a transaction; when this returns, its changes survive a crash.

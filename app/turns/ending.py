@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 
-import gevent.monkey
-import gevent.threadpool
 from sqlalchemy import Connection
 
 from app import outbox
@@ -20,6 +18,7 @@ from app.clock import Clock, now_ms
 from app.errors import Conflict, ModelError, Unavailable
 from app.feedback import Opinion, keep
 from app.forgetting import note_late_write
+from app.native_thread import NativeThread
 from app.protocol import Ending, TraceState, done_frame, error_frame
 from app.rendering import render
 from app.store import turns as store
@@ -65,11 +64,7 @@ class TurnEnder:
         self._tracking = tracking
         self._clock = clock
         self._stores = threading.Semaphore(STORES_AT_A_TIME)
-        self._native_thread = (
-            gevent.threadpool.ThreadPool(1)
-            if gevent.monkey.is_module_patched("threading")
-            else None
-        )
+        self._native_thread = NativeThread()
 
     def end(self, turn: RunningTurn, ending: Ending, error: ModelError | None = None) -> None:
         """End a turn that the caller has closed, and write its last frame."""
@@ -180,11 +175,8 @@ class TurnEnder:
             keep(connection, row, Opinion("implicit_stop", True, source="CODE"), now)
 
     def _render(self, answer: str) -> str:
-        if self._native_thread is None:
-            return render(answer)
         # A very long answer takes half a second, in which every other stream would stand still.
-        html: str = self._native_thread.apply(render, (answer,))
-        return html
+        return self._native_thread.run(lambda: render(answer))
 
     def _store_trace(self, trace_id: str, payload: str) -> TraceState:
         stored, answered, given_up = threading.Event(), threading.Event(), threading.Event()

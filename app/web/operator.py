@@ -7,12 +7,11 @@ import hmac
 import ipaddress
 import secrets
 
-import gevent.monkey
-import gevent.threadpool
 from flask import Blueprint, Response, request
 from werkzeug.security import check_password_hash
 
 from app.errors import Forbidden, Unauthenticated
+from app.native_thread import NativeThread
 from app.settings import Settings
 from app.web.address import client_address
 from app.web.errors import respond
@@ -57,11 +56,7 @@ class OperatorGate:
         self._guesses = GuessLimiter(settings.redis_url)
         self._key = secrets.token_bytes(32)
         self._known = b""
-        self._native_thread = (
-            gevent.threadpool.ThreadPool(1)
-            if gevent.monkey.is_module_patched("threading")
-            else None
-        )
+        self._native_thread = NativeThread()
 
     def admit(self) -> Response | None:
         """Let the request pass, or answer it with the challenge for the password.
@@ -110,11 +105,8 @@ class OperatorGate:
         return True
 
     def _check_slowly(self, hash_: str, password: str) -> bool:
-        if self._native_thread is None:
-            return check_password_hash(hash_, password)
         # A tenth of a second, in which every stream would stand still.
-        right: bool = self._native_thread.apply(check_password_hash, (hash_, password))
-        return right
+        return self._native_thread.run(lambda: check_password_hash(hash_, password))
 
 
 def _is_loopback(name: str | None) -> bool:

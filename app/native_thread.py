@@ -1,0 +1,32 @@
+"""Runs calls that would hold up a gevent worker: all of its streams wait while one call blocks."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import gevent.monkey
+import gevent.threadpool
+
+Result = TypeVar("Result")
+
+
+def is_needed() -> bool:
+    """Whether this process runs on greenlets, which share the one thread."""
+    return gevent.monkey.is_module_patched("threading")
+
+
+class NativeThread:
+    """One thread of the system's under gevent, where calls wait for each other; else the caller's.
+
+    The thread is started by the first call, so one may be made before gunicorn forks.
+    """
+
+    def __init__(self) -> None:
+        self._pool = gevent.threadpool.ThreadPool(1) if is_needed() else None
+
+    def run(self, call: Callable[[], Result]) -> Result:
+        """Return what `call` returns, or raise what it raises, while other greenlets go on."""
+        # Not `if self._pool`: an idle pool is falsy.
+        if self._pool is None:
+            return call()
+        result: Result = self._pool.apply(call)
+        return result
