@@ -22,7 +22,8 @@ from app.tracing.traced_turns import TracedTurns
 from app.tracing.tracking import TrackingServer
 from app.turn_log import MemoryTurnLog, TurnLog
 from app.turns.ending import TurnEnder
-from app.turns.engine import TurnEngine, TurnRules
+from app.turns.engine import TurnEngine
+from app.turns.rules import TurnRules
 from app.turns.watch import TurnWatch
 from app.web import (
     chat,

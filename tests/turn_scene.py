@@ -14,7 +14,8 @@ from app.tracing.tracking import TrackingServer
 from app.turn_log import MemoryTurnLog, TurnLog, follow
 from app.turn_log.shared import SharedTurnLog
 from app.turns.ending import TurnEnder
-from app.turns.engine import TurnEngine, TurnRules
+from app.turns.engine import TurnEngine
+from app.turns.rules import TurnRules
 from app.turns.running import TurnRef
 from app.turns.watch import TurnWatch
 from tests.doubles import ModelDouble, MovableClock, TrackingDouble

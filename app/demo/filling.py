@@ -27,7 +27,8 @@ from app.tracing.spans import Recorder
 from app.tracing.tracking import NotDelivered, TrackingServer
 from app.turn_log import MemoryTurnLog, follow
 from app.turns.ending import TurnEnder
-from app.turns.engine import TurnEngine, TurnRules
+from app.turns.engine import TurnEngine
+from app.turns.rules import TurnRules
 
 # Rounds of a quarter of a second in which a relay may finish what it has in hand.
 PATIENCE = 40

@@ -9,7 +9,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
@@ -28,30 +27,13 @@ from app.turn_log import Flusher, FramesLost, TurnLog, TurnWriter
 from app.turns.context import Context, find_context
 from app.turns.ending import TurnEnder, tags_of
 from app.turns.playback import Playback
+from app.turns.rules import TurnRules
 from app.turns.running import RunningTurn, TurnRef
 
 log = logging.getLogger(__name__)
 
 # How long a process that leaves waits for other processes to have its last frames.
 SETTLE_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class TurnRules:
-    """What every turn gets: its system prompt, its context, and its time in seconds.
-
-    An answer ends at `most_answer_chars`, as by the model's own limit. `app_version` and `model`
-    say what answers, so that they can be compared. With `implicit_signals`, asking again is noted
-    as feedback on the answer it replaces.
-    """
-
-    system_prompt: str
-    history_turns: int
-    timeout_s: float
-    most_answer_chars: int
-    implicit_signals: bool = True
-    app_version: str | None = None
-    model: str | None = None
 
 
 class TurnEngine:
