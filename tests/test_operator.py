@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ from werkzeug.test import TestResponse
 from app.cli.operator import operator as commands
 from app.settings import load_settings
 from app.web import errors, hosts, identity, operator
+from tests.processes import ROOT
 
 PASSWORD = "correct horse battery"
 # A cheap hash: these tests make many guesses.
@@ -212,6 +214,19 @@ def test_an_operator_needs_no_name_from_the_proxy(tmp_path: Path) -> None:
     client = client_of(tmp_path, identity_header="X-Forwarded-Email", operator_password_hash=HASH)
     assert guess(client).status_code == 200
     assert client.get("/public").status_code == 401
+
+
+def test_secrets_are_compared_in_constant_time() -> None:
+    """As it is written: how long a comparison takes cannot be told apart from noise here."""
+    tree = ast.parse((ROOT / "app" / "web" / "operator.py").read_text())
+    compared = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Compare)}
+    secret = {"digest", "password", "self._known", "self._hash", "hash_"}
+    assert {one for one in compared if secret & set(re.split(r"[ ()]", one))} == {
+        "self._hash is None",
+        "password is not None",
+    }
+    calls = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert "hmac.compare_digest(digest, self._known)" in calls
 
 
 def test_another_sites_page_cannot_use_an_operators_password(locked: FlaskClient) -> None:

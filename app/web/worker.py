@@ -26,6 +26,12 @@ LAST_REQUEST_S = 1.0
 LAST_WORDS_S = 5.0
 
 
+def give_up_when_dead(client: socket.socket) -> None:
+    """Let the kernel end this connection once its peer has taken nothing for too long."""
+    if hasattr(socket, "TCP_USER_TIMEOUT") and client.family != socket.AF_UNIX:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
+
+
 class ChatWorker(GeventWorker):  # type: ignore[misc]  # gunicorn publishes no types
     """One worker process of the chat."""
 
@@ -63,8 +69,7 @@ class ChatWorker(GeventWorker):  # type: ignore[misc]  # gunicorn publishes no t
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
         """Serve one connection; a peer that takes no bytes for too long is given up."""
-        if hasattr(socket, "TCP_USER_TIMEOUT") and client.family != socket.AF_UNIX:
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
+        give_up_when_dead(client)
         with self._connections.opened():
             super().handle(listener, client, addr)
 
