@@ -20,7 +20,8 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from e2e.visitor import ChatSocket, Frame, Visitor
 
 PAUSE_S = 0.1
-SERVICE_RESTART = 1012
+# Going away, service restart, try again later: "connect again".
+RESTARTING = {1001, 1012, 1013}
 
 
 @dataclass
@@ -107,7 +108,7 @@ class SteadyReader:
 
     def _note_close(self, closed: ConnectionClosed) -> None:
         code = closed.rcvd.code if closed.rcvd else "lost"
-        assert code in {SERVICE_RESTART, "lost"}, closed
+        assert code in {*RESTARTING, "lost"}, closed
         self.troubles[f"closed {code}"] += 1
 
     def _read(self, socket: ChatSocket, turn: SteadyTurn) -> None:

@@ -23,9 +23,9 @@ from app import create_app, outbox, protocol
 from app.clock import now_ms
 from app.llm.agent import AgentModel
 from app.settings import Settings, load_settings
-from app.web.open_sockets import SERVICE_RESTART
+from app.web.open_sockets import GOING_AWAY, SERVICE_RESTART, TRY_AGAIN_LATER
 from app.web.services import Services
-from app.web.socket import GOING_AWAY, INTERNAL_ERROR
+from app.web.socket import INTERNAL_ERROR
 from tests.processes import ROOT, clean_environment, free_port
 
 README_PATH = ROOT / "README.md"
@@ -166,7 +166,9 @@ def test_every_client_frame_is_shown_with_all_its_fields() -> None:
 
 def test_the_close_codes_of_ours_are_documented() -> None:
     documented = re.findall(r"(?m)^\| (\d{4}) \|", README)
-    assert {str(code) for code in (GOING_AWAY, INTERNAL_ERROR, SERVICE_RESTART)} <= set(documented)
+    ours = (GOING_AWAY, INTERNAL_ERROR, SERVICE_RESTART, TRY_AGAIN_LATER)
+    # And simple-websocket's two.
+    assert documented == sorted({*map(str, ours), "1008", "1009"})
 
 
 def test_every_route_is_documented_and_no_other(app: Flask) -> None:

@@ -4,7 +4,10 @@ import threading
 import time
 from typing import Protocol
 
+# Of the registry that RFC 6455 founded (https://www.iana.org/assignments/websocket/).
+GOING_AWAY = 1001
 SERVICE_RESTART = 1012
+TRY_AGAIN_LATER = 1013
 
 
 class Closable(Protocol):
@@ -41,10 +44,21 @@ class OpenSockets:
         still open while the process leaves, so this goes on for as long as it lives.
         """
         while True:
-            for socket in tuple(self._open):
-                if socket.idle():
-                    self.discard(socket)
-                    # In a thread of its own: a slow reader's socket takes its time to close.
-                    closing = (SERVICE_RESTART, "restarting")
-                    threading.Thread(target=socket.close, args=closing, daemon=True).start()
+            self.close_idle()
             time.sleep(0.05)
+
+    def close_idle(self) -> None:
+        """Close the sockets over which nothing is being streamed; returns at once."""
+        for socket in tuple(self._open):
+            if socket.idle():
+                self._close(socket, SERVICE_RESTART, "restarting")
+
+    def close_all(self) -> None:
+        """Close whatever is still open, in the middle of a stream too; returns at once."""
+        for socket in tuple(self._open):
+            self._close(socket, GOING_AWAY, "going away")
+
+    def _close(self, socket: Closable, code: int, reason: str) -> None:
+        self.discard(socket)
+        # In a thread of its own: a slow reader's socket takes its time to close.
+        threading.Thread(target=socket.close, args=(code, reason), daemon=True).start()

@@ -20,11 +20,11 @@ from app.web import handshake
 from app.web.address import client_address
 from app.web.frame_writer import ChatConnection, FrameWriter, encode_text
 from app.web.identity import current_user
+from app.web.open_sockets import GOING_AWAY, TRY_AGAIN_LATER
 from app.web.services import Services, services
 
 log = logging.getLogger(__name__)
 
-GOING_AWAY = 1001
 INTERNAL_ERROR = 1011
 # Bytes taken from a log at a time: as much as a socket that is not being read keeps in memory.
 MOST_AT_ONCE = 64 * 1024
@@ -60,6 +60,9 @@ def _chat(ws: Server) -> None:
     link: ChatConnection = request.environ["thumbprint.connection"]
     link.backlog = lambda: len(ws.input_buffer)
     connection = ChatSocket(ws, link.writer, current_user(), client_address(), services())
+    if services().engine.draining:
+        # Whoever asks this late would not be heard to the end; the next process is as good.
+        return connection.close(TRY_AGAIN_LATER, "restarting")
     sockets = services().sockets
     try:
         sockets.add(connection)

@@ -1,8 +1,8 @@
 """gunicorn's gevent worker, taught to leave in order.
 
 On SIGTERM no new turn is taken, running ones finish or, when the time is almost up, end as
-`interrupted`; sockets close (1012) once nothing that runs here streams over them; and connections
-on which nothing is being asked are closed.
+`interrupted`; sockets close (1012) once nothing that runs here streams over them, and at the very
+end in any case (1001); and connections on which nothing is being asked are closed.
 """
 
 import socket
@@ -24,6 +24,8 @@ DEAD_PEER_MS = 30_000
 LAST_REQUEST_S = 1.0
 # Before the graceful timeout is over: time to save what is still running, and to say so.
 LAST_WORDS_S = 5.0
+# And time to say goodbye to those who have still not got all of it.
+GOODBYE_S = 1.0
 
 
 def give_up_when_dead(client: socket.socket) -> None:
@@ -63,8 +65,11 @@ class ChatWorker(GeventWorker):  # type: ignore[misc]  # gunicorn publishes no t
             return  # told to stop before it had begun
         self._services.engine.refuse_new_turns()
         gevent.spawn(self._services.sockets.drain)
-        time_left_s = max(0.0, self.cfg.graceful_timeout - LAST_WORDS_S)
-        gevent.spawn_later(time_left_s, self._services.engine.interrupt_running)
+        for before_the_end_s, act in (
+            (LAST_WORDS_S, self._services.engine.interrupt_running),
+            (GOODBYE_S, self._services.sockets.close_all),
+        ):
+            gevent.spawn_later(max(0.0, self.cfg.graceful_timeout - before_the_end_s), act)
         self._connections.close(LAST_REQUEST_S)
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
