@@ -26,6 +26,7 @@ from tests.cluster import Cluster
 from tests.mlflow_reader import verdicts_of
 from tests.process_figures import connections_at, descriptors, resident_mb
 from tests.processes import ServerProcess
+from tests.servers import AppServer
 from tests.waiting import eventually
 
 SOAK = os.environ.get("SOAK") == "1"
@@ -85,10 +86,14 @@ def kill_everything(cluster: Cluster) -> Counter[str]:
 
 
 class Watch:
-    """Looks every second at what each process holds, until told that it is over."""
+    """Looks every second at what each process holds besides its clients, until it is over."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self.servers = {"web 1": cluster.web, "web 2": cluster.second, "relay": cluster.relay}
+        self.servers: dict[str, ServerProcess] = {
+            "web 1": cluster.web,
+            "web 2": cluster.second,
+            "relay": cluster.relay,
+        }
         self.memory: dict[str, list[float]] = {name: [] for name in self.servers}
         self.opened: dict[str, list[int]] = {name: [] for name in self.servers}
 
@@ -97,7 +102,8 @@ class Watch:
         while True:
             for name, server in self.servers.items():
                 self.memory[name].append(resident_mb(server.pid))
-                self.opened[name].append(descriptors(server.pid))
+                clients = connections_at(server.port) if isinstance(server, AppServer) else 0
+                self.opened[name].append(descriptors(server.pid) - clients)
             if over.wait(1.0):
                 return
 
@@ -143,10 +149,10 @@ def test_all_that_was_acknowledged_is_true_after_everything_was_killed(cluster: 
         database.close()
     settled = time.monotonic() - began - lasted
     expect_true_in_mlflow(cluster, people, rows)
+    tell(people, rows, killed, watch, lasted, settled)
     expect_nothing_left_open(cluster, watch)
     asked = Counter(request.question for request in cluster.model.requests)
     assert max(asked.values()) == 1, "the model was asked something twice"
-    tell(people, rows, killed, watch, lasted, settled)
 
 
 def expect_true_here(people: list[Person], database: Database) -> dict[str, TurnRow]:
