@@ -1,6 +1,9 @@
 """How gunicorn serves the app: gevent workers, made for long-lived WebSockets."""
 
+import os
 import resource
+import shutil
+import tempfile
 
 from gevent import monkey
 
@@ -39,3 +42,20 @@ accesslog = None
 logconfig_dict = logging_config(user_text=_settings.log_user_text)
 # A second way in that nothing here uses.
 control_socket_disable = True
+
+if workers > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    # Where workers share what `/metrics` counts. prometheus_client reads the name when imported.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="thumbprint-metrics-")
+
+
+def child_exit(server, worker):  # type: ignore[no-untyped-def]  # noqa: D103, ARG001
+    if workers > 1:
+        from prometheus_client import multiprocess
+
+        # Its sockets and turns are gone; what it has counted stays.
+        multiprocess.mark_process_dead(worker.pid)
+
+
+def on_exit(server):  # type: ignore[no-untyped-def]  # noqa: D103, ARG001
+    if workers > 1:
+        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

@@ -44,6 +44,7 @@ from app.web import (
 )
 from app.web.feedback_bodies import LONGEST_CORRECTION
 from app.web.limits import RateLimiter
+from app.web.occupancy import Occupancy, is_shared
 from app.web.open_sockets import OpenSockets
 from app.web.seats import Seats
 from app.web.services import Services, install
@@ -75,7 +76,7 @@ def build_app(settings: Settings | None = None, model: Model | None = None) -> F
     app.register_blueprint(
         operator.area(
             settings,
-            metrics.make_blueprint(registry),
+            metrics.make_blueprint(registry, services.occupancy),
             insights.blueprint,
             insights_page.make_blueprint(
                 settings,
@@ -101,6 +102,8 @@ def build_app(settings: Settings | None = None, model: Model | None = None) -> F
 
 
 def _build_services(settings: Settings, model: Model, registry: CollectorRegistry) -> Services:
+    # Where workers share their figures, the registry finds them in files.
+    own_registry = None if is_shared() else registry
     database = Database(settings.database)
     database.migrate()
     tracking = TrackingServer(settings.tracking_uri, settings.mlflow_experiment_name)
@@ -110,7 +113,7 @@ def _build_services(settings: Settings, model: Model, registry: CollectorRegistr
         database,
         tracking,
         implicit_signals=settings.implicit_signals,
-        observe=metrics.TurnMetrics(registry).observe,
+        observe=metrics.TurnMetrics(own_registry).observe,
     )
     engine = TurnEngine(
         database=database,
@@ -129,7 +132,7 @@ def _build_services(settings: Settings, model: Model, registry: CollectorRegistr
         ),
     )
     sockets = OpenSockets()
-    registry.register(metrics.CurrentState(settings, database, engine, sockets))
+    registry.register(metrics.CurrentState(settings, database))
     return Services(
         settings=settings,
         database=database,
@@ -153,6 +156,7 @@ def _build_services(settings: Settings, model: Model, registry: CollectorRegistr
             settings.redis_url,
         ),
         sockets=sockets,
+        occupancy=Occupancy(own_registry, engine, sockets),
         seats=Seats(
             settings.max_sockets,
             settings.max_sockets_per_address,

@@ -6,22 +6,28 @@ import json
 import os
 import signal
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import requests
 from playwright.sync_api import expect
+from prometheus_client.parser import text_string_to_metric_families
+from websockets.protocol import State
 
 from e2e.balancer import Balancer
 from e2e.chat_page import ChatPage, answer_text, expect_recorded, thumb, trace_id
-from e2e.visitor import Turn, Visitor
+from e2e.visitor import ChatSocket, Turn, Visitor
 from tests.cluster import Cluster
 from tests.process_figures import family
 from tests.scripted_answer import Step
 from tests.scripted_model import Answer, Gate
 from tests.servers import MlflowServer, Stack
 from tests.waiting import eventually
+
+ENDED = "thumbprint_turns_ended_total"
 
 
 @pytest.fixture
@@ -213,6 +219,44 @@ def test_several_workers_of_one_machine_share_sqlite_and_redis(two_workers: Stac
                 assert watcher.read_until(watched).frames == turn.frames
     assert {answer.status_code for answer in answers} == {200}
     assert (turn.last["finish_reason"], turn.text) == ("stopped", "one ")
+
+
+def test_metrics_speak_for_all_workers_of_a_server(two_workers: Stack) -> None:
+    stack = two_workers
+    visitor = Visitor(stack.url)
+    before = scrape(stack)
+    with ExitStack() as opened:
+        sockets = [opened.enter_context(visitor.open_socket()) for _ in range(6)]
+        for socket in sockets:
+            assert socket.ask("who counts?").last["type"] == "done"
+        expected = {"thumbprint_open_sockets": float(len(sockets))} | {
+            name: before[name] + len(sockets)
+            for name in (ENDED, "thumbprint_turn_duration_seconds_count")
+        }
+        # Whoever of the two answers the scrape.
+        for _ in range(6):
+            eventually(lambda: expected.items() <= scrape(stack).items())
+        workers = family(stack.web.pid)[1:]
+        os.kill(workers[0], signal.SIGKILL)
+        eventually(lambda: set(family(stack.web.pid)[1:]) - set(workers), timeout=30)
+        # What a worker held open is gone with it; what it counted is not.
+        eventually(lambda: scrape(stack)["thumbprint_open_sockets"] == still_open(sockets))
+        assert scrape(stack)["thumbprint_turns_ended_total"] == expected[ENDED]
+
+
+def scrape(stack: Stack) -> dict[str, float]:
+    """The metrics as one of the workers tells them; values of one name are added up."""
+    text = requests.get(f"{stack.url}/metrics", timeout=30).text
+    found: defaultdict[str, float] = defaultdict(float)
+    for family_ in text_string_to_metric_families(text):
+        for sample in family_.samples:
+            found[sample.name] += sample.value
+    return found
+
+
+def still_open(sockets: list[ChatSocket]) -> int:
+    """How many of these sockets are open."""
+    return sum(socket.connection.state is State.OPEN for socket in sockets)
 
 
 def test_a_worker_killed_for_its_memory_is_replaced_and_its_turn_ends_honestly(

@@ -1,6 +1,7 @@
 """`/metrics` in Prometheus's text format (https://prometheus.io/docs/instrumenting/exposition_formats/).
 
-Counters and histograms are of this process and begin at zero with it, as Prometheus expects.
+Counters and histograms are of this server, all its workers together, and begin at zero with it, as
+Prometheus expects.
 What is counted in the app database when asked for is a gauge: it is true across restarts, and it
 goes down when people delete conversations or change their minds.
 """
@@ -11,6 +12,7 @@ from flask import Blueprint, Response, request
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
@@ -20,10 +22,9 @@ from app.errors import Unavailable
 from app.settings import Settings
 from app.store import feedback, turns
 from app.store.database import Database
-from app.turns.engine import TurnEngine
 from app.turns.running import EndedTurn
 from app.web.feedback_labels import FeedbackLabels
-from app.web.open_sockets import OpenSockets
+from app.web.occupancy import Occupancy, is_shared
 
 ENDINGS = ("complete", "stopped", "failed", "interrupted")
 
@@ -32,12 +33,13 @@ _DURATION_S = (0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 120, 300)
 _PIECES_PER_S = (1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 200, 500)
 
 
-def make_blueprint(registry: CollectorRegistry) -> Blueprint:
+def make_blueprint(registry: CollectorRegistry, occupancy: Occupancy) -> Blueprint:
     """The route that a Prometheus scrapes."""
     blueprint = Blueprint("metrics", __name__)
 
     @blueprint.get("/metrics")
     def metrics() -> Response:
+        occupancy.note()
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return Response(encode(registry), content_type=content_type)
 
@@ -45,12 +47,12 @@ def make_blueprint(registry: CollectorRegistry) -> Blueprint:
 
 
 class TurnMetrics:
-    """What the turns of this process took; `observe` is called at the end of each."""
+    """What turns took; `observe` is called at the end of each."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry | None) -> None:
         self._ended = Counter(
             "thumbprint_turns_ended",
-            "Turns that this process ended, by ending.",
+            "Turns that this server ended, by ending.",
             ["ending"],
             registry=registry,
         )
@@ -94,16 +96,12 @@ class TurnMetrics:
 
 
 class CurrentState(Collector):
-    """What holds at the moment of asking, in this process and in the app database."""
+    """What holds at the moment of asking: what runs here, and what is in the app database."""
 
-    def __init__(
-        self, settings: Settings, database: Database, engine: TurnEngine, sockets: OpenSockets
-    ) -> None:
+    def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._labels = FeedbackLabels(settings)
         self._database = database
-        self._engine = engine
-        self._sockets = sockets
 
     def collect(self) -> Iterable[Metric]:
         """The figures; without the database, those that do not need it."""
@@ -116,8 +114,6 @@ class CurrentState(Collector):
         }
         info.add_metric([], runs)
         yield info
-        yield _gauge("open_sockets", "WebSockets open in this process.", len(self._sockets))
-        yield _gauge("running_turns", "Turns running in this process.", len(self._engine.running))
         try:
             counted = self._database.read(self._count)
         except Unavailable:
@@ -152,9 +148,14 @@ class CurrentState(Collector):
 
 
 def make_registry() -> CollectorRegistry:
-    """A registry with the figures of this process: memory, CPU, open files, start time."""
+    """What a scrape collects: of this process its memory, CPU, open files and start time.
+
+    Where several workers share their figures, those of all of them too.
+    """
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
+    if is_shared():
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return registry
 
 

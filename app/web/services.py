@@ -16,6 +16,7 @@ from app.tracing.tracking import TrackingServer
 from app.turns.engine import TurnEngine
 from app.turns.watch import TurnWatch
 from app.web.limits import RateLimiter
+from app.web.occupancy import Occupancy
 from app.web.open_sockets import OpenSockets
 from app.web.seats import Seats
 
@@ -38,6 +39,7 @@ class Services:
     insights: Insights
     limiter: RateLimiter
     sockets: OpenSockets
+    occupancy: Occupancy
     seats: Seats
 
 

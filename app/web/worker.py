@@ -54,6 +54,7 @@ class ChatWorker(GeventWorker):  # type: ignore[misc]  # gunicorn publishes no t
         engine = self._services.engine
         engine.turn_log.start(engine.stop_here)
         self._services.watch.start()
+        self._services.occupancy.start()
         super().run()
         engine.wait_until_idle(self.cfg.graceful_timeout)
         engine.turn_log.close()
