@@ -42,11 +42,23 @@ def overwrite_pages(path: Path) -> None:
         file.write(b"\xde\xad" * ((size - PAGE) // 2))
 
 
+def overwrite_last_page(path: Path) -> None:
+    """One that no start has a reason to look at."""
+    with path.open("r+b") as file:
+        file.seek(-PAGE, os.SEEK_END)
+        file.write(b"\xde\xad" * (PAGE // 2))
+
+
 def truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2 + 100)
 
 
-DAMAGES: list[Callable[[Path], None]] = [overwrite_header, overwrite_pages, truncate]
+DAMAGES: list[Callable[[Path], None]] = [
+    overwrite_header,
+    overwrite_pages,
+    overwrite_last_page,
+    truncate,
+]
 
 
 @pytest.fixture
