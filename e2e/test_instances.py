@@ -19,6 +19,7 @@ from websockets.protocol import State
 
 from e2e.balancer import Balancer
 from e2e.chat_page import ChatPage, answer_text, expect_recorded, thumb, trace_id
+from e2e.test_interruptions import only_turn
 from e2e.visitor import ChatSocket, Turn, Visitor
 from tests.cluster import Cluster
 from tests.process_figures import family
@@ -270,15 +271,12 @@ def test_a_worker_killed_for_its_memory_is_replaced_and_its_turn_ends_honestly(
     assert len(workers) == 2
     with visitor.open_socket() as socket:
         turn = socket.read_until(socket.send_message("too much"), "token")
-        victim = worker_with_a_connection_to(stack, workers)
-        os.kill(victim, signal.SIGKILL)
+        # The watch notes a turn's text every second; wait until it has.
+        eventually(lambda: only_turn(visitor, turn.conversation_id)["answer"] == "one ")
+        os.kill(worker_with_a_connection_to(stack, workers), signal.SIGKILL)
     eventually(lambda: set(family(stack.web.pid)[1:]) - workers, timeout=30)
-    conversation = f"/conversations/{turn.conversation_id}"
     ended = eventually(
-        lambda: (
-            (one := visitor.send("GET", conversation).json()["turns"][0])["ending"] != "running"
-            and one
-        ),
+        lambda: (one := only_turn(visitor, turn.conversation_id))["ending"] != "running" and one,
         timeout=30,
     )
     assert (ended["ending"], ended["answer"]) == ("interrupted", "one ")

@@ -91,17 +91,27 @@ def test_a_damaged_file_is_named_at_the_start_and_left_as_it_is(
     assert file.read_bytes() == before
 
 
+# What every process of the app begins with, without all that it imports besides.
+MIGRATION = """
+import sys
+from app.errors import Unavailable
+from app.store.database import Database
+try:
+    Database(f"sqlite:///{sys.argv[1]}").migrate()
+except Unavailable as error:
+    sys.exit(error.message)
+"""
 COMMANDS = {
     "web": ["-m", "gunicorn", "--config", str(ROOT / "gunicorn.conf.py"), "app:create_app()"],
     "relay": ["-m", "app.relay"],
 }
 
 
-def start(command: str, folder: Path, *before: str) -> subprocess.CompletedProcess[str]:
+def start(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a process of the app that is to end by itself."""
     elsewhere = "http://127.0.0.1:9"
     return subprocess.run(
-        [*before, sys.executable, *COMMANDS[command]],
+        [sys.executable, *COMMANDS[command]],
         env=clean_environment(
             DATA_DIR=str(folder),
             OPENAI_BASE_URL=elsewhere,
@@ -141,13 +151,18 @@ def test_a_folder_that_cannot_be_written_to_is_named_in_one_line(
             one.unlink()
     file.parent.chmod(0o555)
     try:
-        ended = start("relay", file.parent, *BOUND_BY_PERMISSIONS)
+        ended = subprocess.run(
+            [*BOUND_BY_PERMISSIONS, sys.executable, "-c", MIGRATION, str(file)],
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+        )
     finally:
         file.parent.chmod(0o755)
     assert ended.returncode != 0
     assert "Traceback" not in ended.stderr
     last = ended.stderr.splitlines()[-1]
-    assert f"Cannot use the app database {file}: {reason}" in last
+    assert last == f"Cannot use the app database {file}: {reason}"
 
 
 def test_a_key_that_cannot_be_kept_is_one_line(tmp_path: Path) -> None:
