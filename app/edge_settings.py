@@ -40,7 +40,7 @@ class EdgeSettings(BaseSettings):
         10_000, le=100_000, description="Sockets that one web process keeps open."
     )
     max_sockets_per_address: PositiveInt = Field(
-        2000, le=100_000, description="Of these, how many one address may have."
+        6000, le=100_000, description="Of these, how many one address may have."
     )
     max_sockets_per_user: PositiveInt = Field(
         1000, le=100_000, description="Of these, how many one person may have."

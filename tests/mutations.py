@@ -158,6 +158,8 @@ MUTATIONS = (
         "self.was_cut = False",
     ),
     Mutation("M6", "app/llm/endpoint.py", "_LONGEST_LINE = 1_000_000", "_LONGEST_LINE = 10**12"),
+    Mutation("M7", "frontend/inline.js", "link.dataset.to = to;", "link.lang = to;"),
+    Mutation("M8", "app/turns/engine.py", "if now > turn.deadline:", "if now < 0:"),
     # The operator's side
     Mutation("O1", OPERATOR, "    guarded.before_request(OperatorGate(settings).admit)\n", ""),
     Mutation("O2", OPERATOR, "and _is_loopback(request.remote_addr)", ""),
@@ -203,4 +205,11 @@ MUTATIONS = (
     Mutation("D6", "supply/licences.py", "if unknown or not named:", "if not named:"),
     Mutation("D6", "supply/licences.py", "if unknown or not named:", "if unknown:"),
     Mutation("D7", "supply/release.txt", "\nflask==", "\nflask==3.0."),
+    Mutation("D8", "app/store/faults.py", "    sqlite3.SQLITE_FULL: NO_ROOM,\n", ""),
+    Mutation(
+        "D9",
+        "app/feedback.py",
+        "request_key is None or note_key(connection, turn.id, request_key)",
+        "True",
+    ),
 )

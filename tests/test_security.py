@@ -71,7 +71,10 @@ def test_a_mutation_is_made_and_undone(tmp_path: Path) -> None:
         ("import nothing\ndef test_it(): pass", "could not be run"),
     ],
 )
-def test_only_a_test_that_ran_counts_as_failed(tmp_path: Path, source: str, said: str) -> None:
+def test_only_a_test_that_ran_counts_as_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, said: str
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # they take longer than the test
     (tmp_path / "test_it.py").write_text(source)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     assert ask_tests(tmp_path, ["test_it.py"]).startswith(said)

@@ -183,6 +183,7 @@ def test_a_turn_past_its_time_is_ended_as_timed_out(tmp_path: Path) -> None:
     assert scene.engine.running
     scene.uptime += 5.001
     scene.watch.look()
+    never.set()  # whoever was not ended answers now, and says so
     last = scene.frames(ref)[-1]
     assert (last["type"], last["code"], last["retryable"]) == ("error", "model_timeout", True)
     assert scene.row(ref).answer == "So far"
