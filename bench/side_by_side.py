@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,25 +34,12 @@ class Scenario:
     spec: dict[str, Any]
     workers: int = 1
     rounds: int = ROUNDS
-    only_ours: dict[str, Any] = field(default_factory=dict)
+    kind: str | None = None
+    """How the client reads, unless as the peer wants it."""
 
 
 WITH_MODEL = (OURS, PAGE, PAGE_UNPAUSED)
 SCENARIOS = (
-    Scenario(
-        "one",
-        "1 stream of 20 tokens a second, model over HTTP",
-        WITH_MODEL,
-        True,
-        {"streams": 1, "tokens": 200, "rate": 20},
-    ),
-    Scenario(
-        "fifty",
-        "50 streams of 20 tokens a second, model over HTTP",
-        WITH_MODEL,
-        True,
-        {"streams": 50, "tokens": 200, "rate": 20, "ramp_s": 2},
-    ),
     Scenario(
         "two hundred",
         "200 streams of 20 tokens a second, model over HTTP",
@@ -61,26 +48,27 @@ SCENARIOS = (
         {"streams": 200, "tokens": 200, "rate": 20, "ramp_s": 5},
     ),
     Scenario(
-        "thousand",
-        "1,000 streams of 5 tokens a second, model over HTTP, two workers",
-        WITH_MODEL,
-        True,
-        {"streams": 1000, "tokens": 150, "rate": 5, "ramp_s": 20},
-        workers=2,
-    ),
-    Scenario(
         "in process",
         "200 streams of 100 tokens a second, made in the process",
         (OURS, PAGE_UNPAUSED, *FLOORS),
         False,
-        {"streams": 200, "tokens": 1500, "rate": 100, "ramp_s": 2},
+        {"streams": 200, "tokens": 1500, "rate": 100, "ramp_s": 5},
     ),
     Scenario(
         "slow in process",
         "200 streams of 20 tokens a second, made in the process",
-        (OURS,),
+        (OURS, PAGE_UNPAUSED),
         False,
         {"streams": 200, "tokens": 200, "rate": 20, "ramp_s": 5},
+    ),
+    Scenario(
+        "thousand",
+        "1,000 streams of 5 tokens a second, model over HTTP, two workers",
+        (OURS, PAGE_UNPAUSED),
+        True,
+        {"streams": 1000, "tokens": 150, "rate": 5, "ramp_s": 20},
+        workers=2,
+        rounds=1,
     ),
     Scenario(
         "idle",
@@ -90,6 +78,30 @@ SCENARIOS = (
         {"streams": 5000, "idle_s": 5},
         rounds=1,
     ),
+    Scenario(
+        "stalled",
+        "1,000 streams of 5 tokens a second, 50 of their readers stalled, every frame checked",
+        (OURS,),
+        True,
+        {"streams": 1000, "tokens": 150, "rate": 5, "ramp_s": 20, "stalled": 50},
+        workers=2,
+        rounds=1,
+        kind="checked",
+    ),
+    Scenario(
+        "fifty",
+        "50 streams of 20 tokens a second, model over HTTP",
+        WITH_MODEL,
+        True,
+        {"streams": 50, "tokens": 200, "rate": 20, "ramp_s": 2},
+    ),
+    Scenario(
+        "one",
+        "1 stream of 20 tokens a second, model over HTTP",
+        WITH_MODEL,
+        True,
+        {"streams": 1, "tokens": 200, "rate": 20},
+    ),
 )
 
 
@@ -97,13 +109,15 @@ def main(arguments: Sequence[str] = ()) -> None:
     """Measure what the arguments name, all without any, and write it down."""
     parser = argparse.ArgumentParser(prog="python -m bench peers", description=__doc__)
     parser.add_argument("scenario", nargs="*", choices=[*(one.name for one in SCENARIOS), []])
-    parser.add_argument("--rounds", type=int, help="instead of each scenario's own number")
+    parser.add_argument("--rounds", type=int, help="at most so many of each scenario")
     chosen = parser.parse_args(arguments)
     found = json.loads(WRITTEN.read_text()) if chosen.scenario and WRITTEN.exists() else {}
     with tempfile.TemporaryDirectory() as folder, Rig(Path(folder)).running() as rig:
         for scenario in SCENARIOS:
             if not chosen.scenario or scenario.name in chosen.scenario:
-                found[scenario.name] = measure(rig, scenario, chosen.rounds or scenario.rounds)
+                found[scenario.name] = measure(
+                    rig, scenario, min(chosen.rounds or scenario.rounds, scenario.rounds)
+                )
                 results.show(scenario.title, found[scenario.name])
                 WRITTEN.write_text(json.dumps(found, indent=1) + "\n")
 
@@ -118,7 +132,8 @@ def measure(rig: Rig, scenario: Scenario, rounds: int) -> dict[str, Any]:
                 rig.measure(peer, streams=20, tokens=20, rate=20, ramp_s=1, settle_s=1)
         for _ in range(rounds):
             for peer in peers:
-                runs[peer.name].append(rig.measure(peer, **scenario.spec))
+                spec = {**scenario.spec, "kind": scenario.kind or peer.kind}
+                runs[peer.name].append(rig.measure(peer, **spec))
                 loads.append(os.getloadavg()[0])
     return {
         "title": scenario.title,

@@ -18,6 +18,8 @@ from bench.load.processes import cpu_s, members, memory_kb
 from bench.load.streams import KINDS, Notes, Stream
 from bench.tokens import question
 
+# What who does not read asks for: more than the kernel keeps for a reader that takes nothing.
+STALLED = (1500, 40.0)
 # More at once and a listening socket's queue overflows.
 AT_ONCE = 50
 
@@ -36,6 +38,8 @@ class Spec:
     settle_s: float = 6.0
     """How long after the last answer work that was put off still counts as the server's."""
     timeout_s: float = 180.0
+    stalled: int = 0
+    """How many of the streams read nothing before all others have ended."""
     groups: dict[str, list[int]] = field(default_factory=dict)
     """Process groups whose CPU time is measured; the memory is that of `server`."""
 
@@ -71,7 +75,10 @@ class Run:
         await self._ask()
         try:
             async with asyncio.timeout(spec.timeout_s):
-                for stream in self._streams:
+                for stream in self._streams[spec.stalled :]:
+                    await stream.done.wait()
+                for stream in self._streams[: spec.stalled]:
+                    stream.transport.resume_reading()
                     await stream.done.wait()
         except TimeoutError:
             for stream in self._streams:
@@ -116,7 +123,10 @@ class Run:
     async def _ask(self) -> None:
         spec, begin = self._spec, time.monotonic()
         asked = question(spec.tokens, spec.rate)
-        for number, stream in enumerate(self._streams):
+        for stream in self._streams[: spec.stalled]:
+            stream.stall()
+            stream.ask(question(*STALLED))
+        for number, stream in enumerate(self._streams[spec.stalled :]):
             due = begin + spec.ramp_s * number / len(self._streams)
             if (wait_s := due - time.monotonic()) > 0:
                 await asyncio.sleep(wait_s)
@@ -125,8 +135,8 @@ class Run:
     async def _sample(self) -> None:
         """Note what the server has used, from time to time, for `_steady`."""
         while True:
-            streaming = sum(bool(one.first_at) for one in self._streams)
-            usable = streaming == len(self._streams) and not self._notes.ended
+            reading = self._streams[self._spec.stalled :]
+            usable = all(one.first_at for one in reading) and not self._notes.ended
             kilobytes = memory_kb(self._pids["server"]) if usable and not self._samples else 0
             if usable:
                 used = cpu_s(self._pids["server"])
@@ -146,16 +156,18 @@ class Run:
 
     def _figures(self) -> dict[str, object]:
         notes, spec = self._notes, self._spec
-        ended = [one for one in self._streams if one.done_at]
+        stalled, reading = self._streams[: spec.stalled], self._streams[spec.stalled :]
+        ended = [one for one in reading if one.done_at]
         length_s = (spec.tokens - 1) / spec.rate
         return {
             "tokens": notes.tokens,
-            "complete": sum(one.tokens == spec.tokens for one in ended),
+            "complete": sum(one.tokens == spec.tokens for one in ended)
+            + sum(one.tokens == STALLED[0] for one in stalled),
             "queued": notes.queued,
             "failures": len(notes.failures),
             "first_failures": notes.failures[:3],
             "first_token_ms": _summary(
-                [one.first_at - one.asked_at for one in self._streams if one.first_at]
+                [one.first_at - one.asked_at for one in reading if one.first_at]
             ),
             "gap_ms": _summary(list(notes.gaps)),
             "age_ms": _summary(list(notes.ages)),

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import json
 import os
+import socket
 import struct
 import time
 from array import array
@@ -43,6 +44,7 @@ class Stream(asyncio.Protocol):
         self.first_stamp = self.last_stamp = 0
         self.last_age = 0.0
         self.tokens = 0
+        self.stalled = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet."""
@@ -62,6 +64,13 @@ class Stream(asyncio.Protocol):
         """Ask, and time it from now."""
         self.asked_at = time.monotonic()
         self.send(question)
+
+    def stall(self) -> None:
+        """Read nothing from now on, and let the kernel keep as little as it can."""
+        self.stalled = True
+        peer = self.transport.get_extra_info("socket")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.transport.pause_reading()
 
     def lateness(self, length_s: float) -> float:
         """How much later than planned the last token came, counted from when the first one left."""
@@ -96,11 +105,12 @@ class Stream(asyncio.Protocol):
     def _take(self, stamps: list[bytes]) -> None:
         at, units, notes = time.monotonic(), now(), self._notes
         ages = [since(int(one, 16), units) for one in stamps]
-        notes.ages.extend(ages)
+        if not self.stalled:
+            notes.ages.extend(ages)
         self.last_age = ages[-1]
-        if self.last_at:
+        if self.last_at and not self.stalled:
             notes.gaps.append(at - self.last_at)
-        else:
+        elif not self.last_at:
             self.first_at = at
             self.first_stamp = int(stamps[0], 16)
         self.last_at = at
