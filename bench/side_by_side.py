@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import results
+from bench import page, results
 from bench.rig import FLOORS, OURS, PAGE, PAGE_UNPAUSED, Rig, describe_machine
 from tests.processes import ROOT
 
@@ -120,6 +120,7 @@ def main(arguments: Sequence[str] = ()) -> None:
                 )
                 results.show(scenario.title, found[scenario.name])
                 WRITTEN.write_text(json.dumps(found, indent=1) + "\n")
+                page.write(found)
 
 
 def measure(rig: Rig, scenario: Scenario, rounds: int) -> dict[str, Any]:
