@@ -10,6 +10,7 @@ import os
 import sys
 import time
 import urllib.request
+from collections import Counter
 from dataclasses import dataclass, field
 
 import uvloop
@@ -165,7 +166,7 @@ class Run:
             + sum(one.tokens == STALLED[0] for one in stalled),
             "queued": notes.queued,
             "failures": len(notes.failures),
-            "first_failures": notes.failures[:3],
+            "failures_by_kind": Counter(why[:40] for why in notes.failures),
             "first_token_ms": _summary(
                 [one.first_at - one.asked_at for one in reading if one.first_at]
             ),
