@@ -37,8 +37,11 @@ def test_two_turns_over_one_socket_are_told_apart(stack: Stack, visitor: Visitor
 
 
 def test_a_reader_who_pauses_gets_every_byte_and_delays_nobody(
-    stack: Stack, visitor: Visitor
+    stack_with: Callable[..., Stack],
 ) -> None:
+    # Six million characters: more than the kernel keeps for a socket.
+    stack = stack_with(CHAT_MAX_ANSWER_CHARS="10000000")
+    visitor = Visitor(stack.url)
     gate = stack.model.gate()
     pieces = [f"{number:05d}" * 400 + " " for number in range(3000)]
     stack.model.answer_when("flood", Answer(tokens=[*pieces, gate], delay_s=0.0005))
