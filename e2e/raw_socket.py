@@ -63,6 +63,10 @@ class RawSocket:
         """Send a JSON frame whole."""
         self.send_bytes(encode(TEXT, json.dumps(frame).encode()))
 
+    def stop_sending(self) -> None:
+        """Close our direction of the connection only."""
+        self._socket.shutdown(socket.SHUT_WR)
+
     def receive(self, timeout: float = 20.0) -> tuple[int, bytes]:
         """The next frame's opcode and payload.
 

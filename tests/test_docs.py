@@ -167,8 +167,9 @@ def test_every_client_frame_is_shown_with_all_its_fields() -> None:
 def test_the_close_codes_of_ours_are_documented() -> None:
     documented = re.findall(r"(?m)^\| (\d{4}) \|", README)
     ours = (GOING_AWAY, INTERNAL_ERROR, SERVICE_RESTART, TRY_AGAIN_LATER)
-    # And simple-websocket's two.
-    assert documented == sorted({*map(str, ours), "1008", "1009"})
+    # And those of simple-websocket and wsproto.
+    theirs = {"1002", "1007", "1008", "1009"}
+    assert documented == sorted({*map(str, ours), *theirs})
 
 
 def test_every_route_is_documented_and_no_other(app: Flask) -> None:

@@ -11,12 +11,8 @@ import pytest
 from wsproto.frame_protocol import Frame as WireFrame
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
-from app.web.frame_writer import (
-    MOST_WAITING_FRAMES,
-    ChatConnection,
-    FrameWriter,
-    encode_text,
-)
+from app.web.chat_connection import MOST_WAITING_FRAMES, ChatConnection
+from app.web.frame_writer import FrameWriter, encode_text
 from tests.waiting import eventually
 
 PING = bytes((0x89, 2)) + b"hi"
@@ -197,6 +193,35 @@ def test_the_library_writes_through_the_same_writer(pair: Pair) -> None:
     assert receive(client, len(data)) == data
     sending.join(5)
     assert wrapped.fileno() == ours.fileno()
+
+
+def test_nothing_is_sent_after_a_close_frame(pair: Pair) -> None:
+    ours, client = pair
+    connection = ChatConnection(ours)
+    goodbye = PING + bytes((0x88, 2, 0x03, 0xE8))
+    connection.send(goodbye)
+    connection.writer.offer(Queue([encode_text("too late")]).take)
+    connection.send(PING)
+    connection.close()
+    assert receive(client, len(goodbye)) == goodbye
+    assert client.recv(1) == b""
+
+
+def test_closing_reads_what_is_on_its_way_so_that_the_close_frame_arrives(pair: Pair) -> None:
+    ours, client = pair
+    connection = ChatConnection(ours)
+    goodbye = bytes((0x88, 2, 0x03, 0xF1))
+    flooding = threading.Thread(target=client.sendall, args=(bytes(4_000_000),))
+    flooding.start()
+    connection.send(goodbye)
+    closing = threading.Thread(target=connection.close)
+    closing.start()
+    assert receive(client, len(goodbye)) == goodbye
+    flooding.join(5)
+    client.close()
+    closing.join(5)
+    assert not closing.is_alive()
+    assert ours.fileno() == -1
 
 
 def test_reading_waits_while_too_many_frames_are_unanswered(pair: Pair) -> None:

@@ -10,7 +10,6 @@ import logging
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,9 +17,6 @@ log = logging.getLogger(__name__)
 
 # Supplies the bytes to send next, or b"" when there is nothing.
 Source = Callable[[], bytes]
-
-# Frames of one client that may wait for their answer.
-MOST_WAITING_FRAMES = 32
 
 
 def encode_text(text: str) -> bytes:
@@ -43,11 +39,17 @@ class FrameWriter:
         self._plain: Any = getattr(sock, "_sock", sock)
         self._lock = threading.Lock()
         self._due: dict[Source, None] = {}
+        self._done = False
 
-    def send(self, data: bytes) -> int:
-        """Send bytes whole, waiting for room. Raises OSError when the peer is gone."""
+    def send(self, data: bytes, *, last: bool = False) -> int:
+        """Send bytes whole, waiting for room; nothing is sent after the last ones.
+
+        Raises OSError when the peer is gone.
+        """
         with self._lock:
-            self._socket.sendall(data)
+            if not self._done:
+                self._done = last
+                self._socket.sendall(data)
         self._send_due()
         return len(data)
 
@@ -94,30 +96,9 @@ class FrameWriter:
 
     def _take(self) -> bytes:
         taken = b""
+        if self._done:
+            self._due.clear()
         while self._due and not taken:
             source, _ = self._due.popitem()
             taken = source()
         return taken
-
-
-class ChatConnection:
-    """The socket as simple-websocket sees it.
-
-    Writes go whole through the frame writer. Reads wait while more frames have come than were
-    answered, so that a flood fills the client's own buffers instead of our memory.
-    """
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.writer = FrameWriter(sock)
-        self.send = self.writer.send
-        self.backlog: Callable[[], int] = lambda: 0
-        self._socket = sock
-
-    def recv(self, size: int) -> bytes:
-        """Read up to `size` bytes, once there is room for what they may hold."""
-        while self.backlog() > MOST_WAITING_FRAMES:
-            time.sleep(0.01)
-        return self._socket.recv(size)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._socket, name)

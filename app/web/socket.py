@@ -18,7 +18,8 @@ from app.turns.engine import TurnEngine
 from app.turns.running import TurnRef
 from app.web import handshake
 from app.web.address import client_address
-from app.web.frame_writer import ChatConnection, FrameWriter, encode_text
+from app.web.chat_connection import ChatConnection
+from app.web.frame_writer import FrameWriter, encode_text
 from app.web.identity import current_user
 from app.web.open_sockets import GOING_AWAY, TRY_AGAIN_LATER
 from app.web.services import Services, services
@@ -75,6 +76,8 @@ def _chat(ws: Server) -> None:
     finally:
         sockets.discard(connection)
         connection.leave()
+        # gunicorn closes the connection when this returns, which must not cut the goodbye short.
+        link.wait_closed()
 
 
 class ChatSocket:
