@@ -61,7 +61,7 @@ bench: .venv/dev.stamp .venv/bench/run.stamp ## measurements, side by side with 
 
 soak: .venv/dev.stamp browser ## the long forms of some tests
 	SOAK=1 $(BIN)/python -m pytest -s e2e/test_feedback_soak.py e2e/test_many_turns.py \
-		e2e/test_faults.py e2e/test_mixed_soak.py e2e/test_page_speed.py \
+		e2e/test_faults.py e2e/test_fuzzing.py e2e/test_mixed_soak.py e2e/test_page_speed.py \
 		e2e/test_resuming_property.py e2e/test_rolling_restarts.py \
 		tests/test_insights_property.py tests/test_openapi.py
 

@@ -1,7 +1,7 @@
 """Runs calls that would hold up a gevent worker: all of its streams wait while one call blocks."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import gevent.monkey
 import gevent.threadpool
@@ -28,5 +28,15 @@ class NativeThread:
         # Not `if self._pool`: an idle pool is falsy.
         if self._pool is None:
             return call()
-        result: Result = self._pool.apply(call)
-        return result
+        result, error = self._pool.apply(_attempt, (call,))
+        if error is not None:
+            raise error
+        return cast("Result", result)
+
+
+def _attempt(call: Callable[[], Result]) -> tuple[Result | None, Exception | None]:
+    # gevent prints what leaves its thread, a "no such turn" too, before the caller gets it.
+    try:
+        return call(), None
+    except Exception as error:  # noqa: BLE001 (the caller raises it)
+        return None, error

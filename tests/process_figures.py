@@ -1,4 +1,4 @@
-"""What a running process holds, as Linux tells it under /proc: memory, descriptors, connections."""
+"""What a running process holds, as Linux tells it under /proc: memory, descriptors, threads."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ def resident_mb(pid: int) -> float:
 def descriptors(pid: int) -> int:
     """How many descriptors are open, of the process and its children."""
     return sum(len(list(Path(f"/proc/{one}/fd").iterdir())) for one in family(pid))
+
+
+def threads(pid: int) -> int:
+    """How many threads of the system run, of the process and its children."""
+    return sum(len(list(Path(f"/proc/{one}/task").iterdir())) for one in family(pid))
 
 
 def connections_at(port: int) -> int:

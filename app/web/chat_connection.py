@@ -1,5 +1,6 @@
 """The connection as simple-websocket sees it: writes, reads and the close are made safe here."""
 
+import logging
 import socket
 import threading
 import time
@@ -8,6 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 from app.web.frame_writer import FrameWriter
+
+log = logging.getLogger(__name__)
 
 # Frames of one client that may wait for their answer.
 MOST_WAITING_FRAMES = 32
@@ -32,8 +35,15 @@ class ChatConnection:
         self._closed = threading.Event()
 
     def send(self, data: bytes) -> int:
-        """Send bytes whole. Raises OSError when the peer is gone."""
-        return self.writer.send(data, last=_ends_with_close(data))
+        """Send bytes whole. That the peer is gone is noticed where it is read from.
+
+        An error in the middle of the handshake would be answered with an HTTP 500.
+        """
+        try:
+            return self.writer.send(data, last=_ends_with_close(data))
+        except OSError:
+            log.debug("the peer is gone", exc_info=True)
+            return len(data)
 
     def recv(self, size: int) -> bytes:
         """Read up to `size` bytes, once there is room for what they may hold."""
