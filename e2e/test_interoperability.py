@@ -307,7 +307,7 @@ def test_a_goodbye_without_a_code_is_said_back_and_nothing_after_it_counts(
 def test_nothing_follows_the_goodbye_however_fast_the_answer_comes(
     stack: Stack, visitor: Visitor
 ) -> None:
-    stack.model.answer_when("flood", Answer(tokens=["x" * 2_000] * 3_000, delay_s=0.0005))
+    stack.model.answer_when("flood", Answer(tokens=["x" * 20] * 15_000, delay_s=0.0005))
     with RawSocket(visitor) as socket:
         socket.send_bytes(encode(TEXT, ask_frame("flood me", client_request_id="flood")))
         for _ in range(20):

@@ -125,7 +125,7 @@ MUTATIONS = (
     Mutation("F9", SOCKET, '"HTTP_SEC_WEBSOCKET_EXTENSIONS"', '"HTTP_NOTHING"'),
     Mutation(
         "F10",
-        "app/web/frame_writer.py",
+        "app/web/chat_connection.py",
         "while self.backlog() > MOST_WAITING_FRAMES:",
         "while self.backlog() < 0:",
     ),
