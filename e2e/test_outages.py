@@ -89,8 +89,10 @@ def test_a_kill_right_after_done_and_feedback_loses_neither(
     assert stack.reader.verdicts(turn.trace_id)[0].rationale == "said in time"
     assert stack.reader.is_stored(turn.trace_id)
     assert len(stack.reader.traces()) == 1
+    # A relay killed between its delivery and its note of it leaves a lease of half a minute.
     eventually(
-        lambda: visitor.feedback_state(turn.client_request_id) == {"user_feedback": "recorded"}
+        lambda: visitor.feedback_state(turn.client_request_id) == {"user_feedback": "recorded"},
+        timeout=60,
     )
 
 
