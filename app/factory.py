@@ -58,6 +58,7 @@ def build_app(settings: Settings | None = None, model: Model | None = None) -> F
         info=Info(title="Thumbprint", version=settings.app_version),
         doc_prefix="",
         doc_ui=False,
+        validation_error_model=errors.Failure,
         validation_error_callback=errors.explain_validation,
         static_folder=None,
     )

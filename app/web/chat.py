@@ -16,10 +16,11 @@ from app.protocol import CLIENT_REQUEST_ID, Ask, error_frame, parse_ask
 from app.turn_log import FramesLost, TurnLog, follow
 from app.turns.running import TurnRef
 from app.web.address import client_address
+from app.web.errors import STATUSES
 from app.web.identity import current_user
 from app.web.services import services
 
-blueprint = APIBlueprint("chat", __name__)
+blueprint = APIBlueprint("chat", __name__, abp_responses=STATUSES)
 
 
 class ChatRequest(BaseModel):

@@ -13,12 +13,13 @@ from app.store import conversations as store
 from app.store.conversations import Conversation, ConversationRow
 from app.store.feedback import FeedbackRow
 from app.store.turns import TITLE_CHARS, TurnRow
+from app.web.errors import STATUSES
 from app.web.feedback import as_json
 from app.web.feedback_bodies import check_text
 from app.web.identity import current_user
 from app.web.services import services
 
-blueprint = APIBlueprint("conversations", __name__)
+blueprint = APIBlueprint("conversations", __name__, abp_responses=STATUSES)
 
 Found = TypeVar("Found")
 

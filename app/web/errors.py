@@ -6,12 +6,34 @@ What is safe to show is shown; everything else reaches the log and becomes `inte
 import logging
 
 from flask import Flask, Response, jsonify, make_response, request
-from pydantic import ValidationError
+from flask_openapi.types import ResponseDict
+from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import HTTPException
 
 from app.errors import InvalidValue, ThumbprintError, TooManyRequests
 
 log = logging.getLogger(__name__)
+
+
+class Problem(BaseModel):
+    """What went wrong, for programs and for people."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+class Failure(BaseModel):
+    """The body of every answer that is a failure."""
+
+    error: Problem
+
+
+# For /openapi.json: what any route may answer.
+STATUSES: ResponseDict = {
+    200: {"description": "As the README shows it."},
+    **dict.fromkeys((400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503), Failure),
+}
 
 
 def init_app(app: Flask) -> None:

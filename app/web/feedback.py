@@ -21,6 +21,7 @@ from app.feedback import (
 )
 from app.settings import Settings
 from app.store.feedback import FeedbackRow
+from app.web.errors import STATUSES
 from app.web.feedback_bodies import (
     ChangeHeaders,
     CorrectionBody,
@@ -36,7 +37,7 @@ from app.web.services import services
 
 def make_blueprint(settings: Settings) -> APIBlueprint:
     """The feedback routes, for the dimensions and reasons that the settings name."""
-    blueprint = APIBlueprint("feedback", __name__)
+    blueprint = APIBlueprint("feedback", __name__, abp_responses=STATUSES)
     blueprint.before_request(refuse_duplicates)
     blueprint.post("/feedback", summary="Judge a turn")(give)
     blueprint.get("/feedback", summary="What you said of a turn, and how far it has come")(show)

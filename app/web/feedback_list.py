@@ -9,12 +9,13 @@ from pydantic import BaseModel, StringConstraints
 
 from app.clock import iso
 from app.store.feedback import EXCERPT_CHARS, PAGE, FeedbackRow, Place
+from app.web.errors import STATUSES
 from app.web.feedback import as_json
 from app.web.identity import current_user
 from app.web.queries import refuse_duplicates
 from app.web.services import services
 
-blueprint = APIBlueprint("feedback_list", __name__)
+blueprint = APIBlueprint("feedback_list", __name__, abp_responses=STATUSES)
 blueprint.before_request(refuse_duplicates)
 
 _PLACE = re.compile(r"(\d{1,15})\.(a-[0-9a-f-]{36})")

@@ -6,10 +6,11 @@ from sqlalchemy import Connection
 
 from app.clock import now_ms
 from app.forgetting import Forgotten, forget
+from app.web.errors import STATUSES
 from app.web.identity import current_user, forget_user
 from app.web.services import services
 
-blueprint = APIBlueprint("forgetting", __name__)
+blueprint = APIBlueprint("forgetting", __name__, abp_responses=STATUSES)
 
 
 @blueprint.post("/forget-me", summary="Delete everything of yours")
