@@ -72,10 +72,12 @@ sbom: .venv/dev.stamp ## write sbom.json, the list of all parts of a release (Cy
 	$(BIN)/python -m supply.bom > sbom.json
 
 release: .venv/supply/stamp ## write supply/release.txt anew: constraints.txt with hashes
-	@{ grep '^#' supply/release.txt; .venv/supply/bin/pip-compile --quiet --generate-hashes \
-		--extra production --constraint constraints.txt --no-header --no-annotate --strip-extras \
-		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
-		--output-file - pyproject.toml; } > release.new && mv release.new supply/release.txt
+	@.venv/supply/bin/pip-compile --quiet --generate-hashes --extra production \
+		--constraint constraints.txt --no-header --no-annotate --strip-extras \
+		--output-file release.new pyproject.toml
+	@# Only what is installed stays: where it was found is this machine's affair.
+	@{ grep '^#' supply/release.txt; sed '/^-/d; /^$$/d' release.new; } > release.whole
+	@mv release.whole supply/release.txt && rm release.new
 
 screenshots: .venv/dev.stamp browser ## take the README's pictures anew
 	$(BIN)/python -m e2e.screenshots

@@ -19,7 +19,7 @@ from app.llm.agent import AgentModel, Message
 from app.settings import load_settings
 from app.tracing.spans import Recorder, TokenUsage
 from app.tracing.tracking import NotDelivered, TrackingServer, Verdict
-from tests.forgetful_proxy import ForgetfulProxy
+from tests.forgetful_proxy import forgetful_proxy
 from tests.mlflow_reader import MlflowReader
 from tests.processes import free_port
 from tests.servers import MlflowServer
@@ -329,8 +329,8 @@ def test_a_server_that_is_not_there_is_unreachable(recorder: Recorder) -> None:
 def test_a_server_that_would_not_tell_its_version_once_is_asked_again(
     mlflow_server: MlflowServer, recorder: Recorder, reader: MlflowReader
 ) -> None:
-    with ForgetfulProxy(mlflow_server.url) as proxy:
-        through_proxy = TrackingServer(proxy.url, EXPERIMENT)
+    with forgetful_proxy(mlflow_server.url) as address:
+        through_proxy = TrackingServer(address, EXPERIMENT)
         trace_id, payload = record(recorder)
         with pytest.raises(NotDelivered) as caught:
             through_proxy.write_trace(payload)
