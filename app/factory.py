@@ -71,7 +71,7 @@ def build_app(settings: Settings | None = None, model: Model | None = None) -> F
     errors.init_app(app)
     hosts.init_app(app, settings)
     identity.init_app(app, settings)
-    socket.init_app(app, settings)
+    socket.init_app(app)
     pages.init_app(app, settings)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(

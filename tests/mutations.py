@@ -22,6 +22,8 @@ class Mutation:
 IDENTITY = "app/web/identity.py"
 SOCKET = "app/web/socket.py"
 HANDSHAKE = "app/web/handshake.py"
+CONNECTION = "app/web/chat_connection.py"
+OPEN_SOCKETS = "app/web/open_sockets.py"
 SEATS = "app/web/seats.py"
 LIMITS = "app/web/limits.py"
 HOSTS = "app/web/hosts.py"
@@ -115,25 +117,19 @@ MUTATIONS = (
     Mutation("F5", SEATS, ">= self._per_user:", ">= self._per_user + 1:"),
     Mutation("F5", SEATS, ">= self._per_address:", ">= self._per_address + 1:"),
     Mutation("F5", HANDSHAKE, "services().seats.leave(seat)", "pass"),
-    Mutation("F6", SOCKET, "if self.idle():", "if not self._ws:"),
-    Mutation(
-        "F7", SOCKET, '"ping_interval": settings.socket_ping_interval_s', '"ping_interval": None'
-    ),
+    Mutation("F6", SOCKET, "if self.idle():", "if not self._parts:"),
+    Mutation("F7", CONNECTION, "self.writer.offer(self._ping)", "pass"),
+    Mutation("F7", OPEN_SOCKETS, "self._close(socket, *verdict)", "pass"),
     Mutation(
         "F8", "app/web/worker.py", "socket.TCP_USER_TIMEOUT, DEAD_PEER_MS", "socket.TCP_NODELAY, 1"
     ),
-    Mutation("F9", SOCKET, '"HTTP_SEC_WEBSOCKET_EXTENSIONS"', '"HTTP_NOTHING"'),
-    Mutation(
-        "F10",
-        "app/web/chat_connection.py",
-        "while self.backlog() > MOST_WAITING_FRAMES:",
-        "while self.backlog() < 0:",
-    ),
+    Mutation("F9", "app/web/upgrade.py", '"HTTP_SEC_WEBSOCKET_EXTENSIONS"', '"HTTP_NOTHING"'),
+    Mutation("F10", CONNECTION, "READ_AT_ONCE = 4096", "READ_AT_ONCE = 4096 * 1024"),
     Mutation(
         "F11",
         SOCKET,
-        '    except Exception:\n        log.exception("a socket failed")',
-        '    except ZeroDivisionError:\n        log.exception("a socket failed")',
+        'except Exception:\n            log.exception("a socket failed")',
+        'except ZeroDivisionError:\n            log.exception("a socket failed")',
     ),
     Mutation(
         "F12", "app/factory.py", 'app.config["MAX_CONTENT_LENGTH"] = longest * 12 + 64 * 1024', ""

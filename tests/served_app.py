@@ -13,6 +13,8 @@ from typing import Any
 from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
+from app.web.afterwards import expect_more
+
 
 class Handler(WSGIRequestHandler):
     """Hangs up after a socket."""
@@ -27,9 +29,12 @@ def served(app: Flask) -> Iterator[str]:
 
     def as_gunicorn(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         environ["gunicorn.socket"] = environ.pop("werkzeug.socket")
+        afterwards = expect_more()
         try:
             return app(environ, start_response)
-        except StopIteration:  # how a socket's end reaches gunicorn, which says nothing more
+        except StopIteration:  # how gunicorn is told that nothing more is to be said
+            while afterwards:
+                afterwards.pop()()
             raise ConnectionAbortedError from None
 
     server = ThreadedWSGIServer("127.0.0.1", 0, as_gunicorn, Handler)

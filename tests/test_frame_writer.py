@@ -11,7 +11,6 @@ import pytest
 from wsproto.frame_protocol import Frame as WireFrame
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
-from app.web.chat_connection import MOST_WAITING_FRAMES, ChatConnection
 from app.web.frame_writer import FrameWriter, encode_text
 from tests.waiting import eventually
 
@@ -184,57 +183,13 @@ def test_a_source_that_fails_does_not_keep_the_socket_locked(pair: Pair) -> None
     assert texts(receive(client, len(frame))) == ["still here"]
 
 
-def test_the_library_writes_through_the_same_writer(pair: Pair) -> None:
+def test_nothing_is_sent_after_the_last_bytes(pair: Pair) -> None:
     ours, client = pair
-    wrapped = ChatConnection(ours)
-    data = PING * 2000
-    sending = threading.Thread(target=wrapped.send, args=(data,))
-    sending.start()
-    assert receive(client, len(data)) == data
-    sending.join(5)
-    assert wrapped.fileno() == ours.fileno()
-
-
-def test_nothing_is_sent_after_a_close_frame(pair: Pair) -> None:
-    ours, client = pair
-    connection = ChatConnection(ours)
-    goodbye = PING + bytes((0x88, 2, 0x03, 0xE8))
-    connection.send(goodbye)
-    connection.writer.offer(Queue([encode_text("too late")]).take)
-    connection.send(PING)
-    connection.close()
+    writer = FrameWriter(ours)
+    goodbye = bytes((0x88, 2, 0x03, 0xE8))
+    writer.send(goodbye, last=True)
+    writer.offer(Queue([encode_text("too late")]).take)
+    writer.send(PING)
+    ours.shutdown(socket.SHUT_WR)
     assert receive(client, len(goodbye)) == goodbye
     assert client.recv(1) == b""
-
-
-def test_closing_reads_what_is_on_its_way_so_that_the_close_frame_arrives(pair: Pair) -> None:
-    ours, client = pair
-    connection = ChatConnection(ours)
-    goodbye = bytes((0x88, 2, 0x03, 0xF1))
-    flooding = threading.Thread(target=client.sendall, args=(bytes(4_000_000),))
-    flooding.start()
-    connection.send(goodbye)
-    closing = threading.Thread(target=connection.close)
-    closing.start()
-    assert receive(client, len(goodbye)) == goodbye
-    flooding.join(5)
-    client.close()
-    closing.join(5)
-    assert not closing.is_alive()
-    assert ours.fileno() == -1
-
-
-def test_reading_waits_while_too_many_frames_are_unanswered(pair: Pair) -> None:
-    ours, client = pair
-    connection = ChatConnection(ours)
-    waiting = [*range(MOST_WAITING_FRAMES + 1)]
-    connection.backlog = lambda: len(waiting)
-    client.sendall(b"frames")
-    received: list[bytes] = []
-    reading = threading.Thread(target=lambda: received.append(connection.recv(100)))
-    reading.start()
-    reading.join(0.1)
-    assert received == []
-    waiting.pop()
-    reading.join(5)
-    assert received == [b"frames"]

@@ -1,9 +1,9 @@
 """Writes WebSocket frames whole, in order, and without letting a slow reader hold up the others.
 
-simple-websocket ignores how much `send()` wrote and takes no lock, so under load its frames tear
-(https://github.com/miguelgrinberg/simple-websocket/issues/45). Here one lock guards the socket and
-every byte passes through it: our frames are tried without waiting, and what a full socket buffer
-leaves over is finished in a thread of that reader's own.
+Of simple-websocket's own, frames tear under load, because it ignores how much `send()` wrote and
+takes no lock (https://github.com/miguelgrinberg/simple-websocket/issues/45). Here one lock guards
+the socket and every byte passes through it: our frames are tried without waiting, and what a full
+socket buffer leaves over is finished in a thread of that reader's own.
 """
 
 import logging
@@ -32,6 +32,8 @@ def encode_text(text: str) -> bytes:
 
 class FrameWriter:
     """The one writer of one socket."""
+
+    __slots__ = ("_done", "_due", "_lock", "_plain", "_socket")
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock

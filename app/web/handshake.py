@@ -4,12 +4,14 @@ A refusal is a plain HTTP answer with a status that says why.
 """
 
 import re
+from typing import cast
 
 from flask import request
 
 from app.errors import BadRequest
 from app.web.address import client_address
 from app.web.identity import current_user
+from app.web.seats import Seat
 from app.web.services import services
 
 _SEAT = "thumbprint.seat"
@@ -38,7 +40,12 @@ def admit() -> None:
     request.environ[_SEAT] = services().seats.take(current_user(), client_address())
 
 
+def keep_seat() -> Seat:
+    """The seat of the request that is becoming a socket, which gives it back itself."""
+    return cast(Seat, request.environ.pop(_SEAT))
+
+
 def release(_error: BaseException | None) -> None:
-    """Give the seat back when the request, and with it the socket, is over."""
+    """Give the seat back when the request is over, unless it has become a socket."""
     if seat := request.environ.pop(_SEAT, None):
         services().seats.leave(seat)

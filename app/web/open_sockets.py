@@ -1,4 +1,4 @@
-"""The open sockets of this process, and how they are closed when it shuts down."""
+"""The open sockets of this process: their pings, and how they are closed when it shuts down."""
 
 import threading
 import time
@@ -6,8 +6,12 @@ from typing import Protocol
 
 # Of the registry that RFC 6455 founded (https://www.iana.org/assignments/websocket/).
 GOING_AWAY = 1001
+POLICY_VIOLATION = 1008
 SERVICE_RESTART = 1012
 TRY_AGAIN_LATER = 1013
+
+# How exactly a socket keeps its times: for pings, silence and goodbyes.
+BEAT_S = 1.0
 
 
 class Closable(Protocol):
@@ -16,26 +20,46 @@ class Closable(Protocol):
     def idle(self) -> bool:
         """Whether nothing is being streamed over it."""
 
+    def beat(self, now: float) -> tuple[int, str] | None:
+        """Do what time asks for; returns code and reason once the socket is to be closed.
+
+        Called about every `BEAT_S`, with the time of `time.monotonic`; must not wait.
+        """
+
     def close(self, code: int, reason: str) -> None:
         """Close it with a WebSocket close code."""
 
 
 class OpenSockets:
-    """Knows which sockets are open."""
+    """Knows which sockets are open.
+
+    One thread looks after the time for all of them: a timer for each costs more, and most of all
+    to those who never say anything.
+    """
 
     def __init__(self) -> None:
         self._open: set[Closable] = set()
+        self._closing: set[Closable] = set()
+        self._beating = False
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._open)
 
     def add(self, socket: Closable) -> None:
         """Note a socket that has opened."""
-        self._open.add(socket)
+        with self._lock:
+            self._open.add(socket)
+            if self._beating:
+                return
+            self._beating = True
+        threading.Thread(target=self._keep_beating, name="sockets", daemon=True).start()
 
     def discard(self, socket: Closable) -> None:
         """Note a socket that has closed."""
-        self._open.discard(socket)
+        with self._lock:
+            self._open.discard(socket)
+            self._closing.discard(socket)
 
     def drain(self) -> None:
         """Close each socket (1012) as soon as nothing is being streamed over it; never returns.
@@ -59,6 +83,24 @@ class OpenSockets:
             self._close(socket, GOING_AWAY, "going away")
 
     def _close(self, socket: Closable, code: int, reason: str) -> None:
-        self.discard(socket)
+        with self._lock:
+            if socket not in self._open:
+                return
+            self._open.remove(socket)
+            self._closing.add(socket)
         # In a thread of its own: a slow reader's socket takes its time to close.
         threading.Thread(target=socket.close, args=(code, reason), daemon=True).start()
+
+    def _keep_beating(self) -> None:
+        while self._is_used():
+            time.sleep(BEAT_S)
+            for number, socket in enumerate((*self._open, *self._closing)):
+                if verdict := socket.beat(time.monotonic()):
+                    self._close(socket, *verdict)
+                if not number % 100:
+                    time.sleep(0)  # streams go on meanwhile
+
+    def _is_used(self) -> bool:
+        with self._lock:
+            self._beating = bool(self._open or self._closing)
+            return self._beating

@@ -16,6 +16,7 @@ from gunicorn.errors import AppImportError
 from gunicorn.workers.ggevent import GeventWorker
 
 from app.errors import ThumbprintError
+from app.web.afterwards import expect_more
 from app.web.kept_connections import KeptConnections
 from app.web.services import Services
 
@@ -79,10 +80,16 @@ class ChatWorker(GeventWorker):  # type: ignore[misc]  # gunicorn publishes no t
         self._connections.close(LAST_REQUEST_S)
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
-        """Serve one connection; a peer that takes no bytes for too long is given up."""
+        """Serve one connection, and the socket that it may become.
+
+        A peer that takes no bytes for too long is given up.
+        """
         give_up_when_dead(client)
+        afterwards = expect_more()
         with self._connections.opened():
             super().handle(listener, client, addr)
+        while afterwards:
+            afterwards.pop()()
 
     def timeout_ctx(self) -> AbstractContextManager[None]:
         """Bound the wait for a connection's next request; gunicorn enters it for each."""
