@@ -7,7 +7,8 @@ from typing import Any
 from bench.results import median
 from bench.rig import OURS
 
-WIDTH, LEFT, RIGHT, ROW, BAR = 760, 190, 90, 30, 18
+WIDTH, LEAST_LEFT, RIGHT, ROW, BAR = 760, 190, 90, 30, 18
+LETTER = 7.2
 GROUPS = (
     ("two hundred", "cpu", "Whole turns: 200 streams of 20 tokens a second, model over HTTP"),
     ("in process", "steady_cpu", "Streaming alone: 200 streams of 100 tokens a second"),
@@ -35,12 +36,13 @@ Peers = Mapping[str, Mapping[str, Sequence[float]]]
 def draw(found: Mapping[str, Any]) -> str:
     """The chart of what `bench.side_by_side` found."""
     body, top = [], 62
+    left = _room_for_names(found)
     for scenario, measure, title in GROUPS:
         peers: Peers = found.get(scenario, {}).get("peers", {})
         bars = {name: peer[measure] for name, peer in peers.items() if peer.get(measure)}
         if bars:
             body.append(f'<text class="group" x="16" y="{top}">{escape(title)}</text>')
-            body += _bars(bars, top + 12)
+            body += _bars(bars, top + 12, left)
             top += ROW * len(bars) + 52
     begin = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top - 16}" role="img"'
@@ -54,19 +56,24 @@ def draw(found: Mapping[str, Any]) -> str:
     return "\n".join((begin, f"<style>{STYLE}</style>", title, legend, *body, "</svg>\n"))
 
 
-def _bars(bars: Mapping[str, Sequence[float]], top: int) -> Iterator[str]:
+def _room_for_names(found: Mapping[str, Any]) -> int:
+    names = [name for one, _, _ in GROUPS for name in found.get(one, {}).get("peers", {})]
+    return max(LEAST_LEFT, *(round(len(name) * LETTER) + 20 for name in names))
+
+
+def _bars(bars: Mapping[str, Sequence[float]], top: int, left: int) -> Iterator[str]:
     longest = max(max(values) for values in bars.values())
-    scale = (WIDTH - LEFT - RIGHT) / longest
+    scale = (WIDTH - left - RIGHT) / longest
     for row, (name, values) in enumerate(bars.items()):
         y, middle = top + row * ROW, median(values)
         kind = "bar ours" if name == OURS else "bar"
-        low, high = LEFT + min(values) * scale, LEFT + max(values) * scale
+        low, high = left + min(values) * scale, left + max(values) * scale
         text_y, line_y = y + BAR - 4, y + BAR / 2
-        yield f'<text x="{LEFT - 10}" y="{text_y}" text-anchor="end">{escape(name)}</text>'
+        yield f'<text x="{left - 10}" y="{text_y}" text-anchor="end">{escape(name)}</text>'
         yield (
-            f'<rect class="{kind}" x="{LEFT}" y="{y}" width="{middle * scale:.1f}"'
+            f'<rect class="{kind}" x="{left}" y="{y}" width="{middle * scale:.1f}"'
             f' height="{BAR}" rx="3"/>'
         )
         yield f'<path class="range" d="M{low:.1f} {line_y}H{high:.1f}"/>'
         shown = f"{middle:.0f}" if middle >= 100 else f"{middle:.1f}"
-        yield f'<text x="{max(high, LEFT + middle * scale) + 8:.1f}" y="{text_y}">{shown}</text>'
+        yield f'<text x="{max(high, left + middle * scale) + 8:.1f}" y="{text_y}">{shown}</text>'

@@ -19,6 +19,15 @@ PYTHON = ROOT / ".venv/bench/bin/python"
 OURS = "Thumbprint"
 PAGE = "MLflow's page"
 PAGE_UNPAUSED = "MLflow's page, no pause"
+PAGE_UVLOOP = "MLflow's page, no pause, on uvloop"
+# The page names FastAPI and no more: so uvicorn as `pip install fastapi uvicorn` leaves it.
+AS_PUBLISHED = ("--loop", "asyncio", "--http", "h11")
+# Its pause after each token in seconds, and what uvicorn runs on.
+PAGES = {
+    PAGE: ("0.01", AS_PUBLISHED),
+    PAGE_UNPAUSED: ("0", AS_PUBLISHED),
+    PAGE_UVLOOP: ("0", ("--loop", "uvloop", "--http", "httptools")),
+}
 FLOORS = {"websockets": "with_websockets", "picows": "with_picows", "uvloop": "with_uvloop"}
 
 
@@ -106,13 +115,14 @@ class Rig:
 
     def _start_page(self, stack: ExitStack, name: str, workers: int, over_http: bool) -> Peer:
         port = free_port()
-        settings = {"MLFLOW_TRACKING_URI": self._mlflow.url}
-        settings["PAGE_PAUSE_S"] = "0.01" if name == PAGE else "0"
+        pause_s, runs_on = PAGES[name]
+        settings = {"MLFLOW_TRACKING_URI": self._mlflow.url, "PAGE_PAUSE_S": pause_s}
         if over_http:
             settings["PAGE_MODEL_URL"] = f"http://127.0.0.1:{self._model_port}/v1"
         command = [
             *("-m", "uvicorn", "bench.peers.page:app", "--port", str(port)),
             *("--workers", str(workers), "--log-level", "warning", "--no-access-log"),
+            *runs_on,
         ]
         server = _process(command, self._folder, f"page-{port}", port, "/healthz", **settings)
         stack.callback(server.kill9)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import page, results
-from bench.rig import FLOORS, OURS, PAGE, PAGE_UNPAUSED, Rig, describe_machine
+from bench.rig import FLOORS, OURS, PAGE_UNPAUSED, PAGE_UVLOOP, PAGES, Rig, describe_machine
 from tests.processes import ROOT
 
 ROUNDS = 3
@@ -38,7 +38,7 @@ class Scenario:
     """How the client reads, unless as the peer wants it."""
 
 
-WITH_MODEL = (OURS, PAGE, PAGE_UNPAUSED)
+WITH_MODEL = (OURS, *PAGES)
 SCENARIOS = (
     Scenario(
         "two hundred",
@@ -50,7 +50,7 @@ SCENARIOS = (
     Scenario(
         "in process",
         "200 streams of 100 tokens a second, made in the process",
-        (OURS, PAGE_UNPAUSED, *FLOORS),
+        (OURS, PAGE_UNPAUSED, PAGE_UVLOOP, *FLOORS),
         False,
         {"streams": 200, "tokens": 1500, "rate": 100, "ramp_s": 5},
     ),
