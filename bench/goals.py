@@ -102,8 +102,9 @@ GOALS = (
     Goal("5,000 idle connections: not held", 0, _missing),
     Goal("5,000 idle connections: memory of each", 40, _ours("idle", "idle_kb"), " kB"),
     Goal(
-        "1,000 streams, 50 readers stalled: failures, the cut-off ones included",
+        "5,000 idle connections, 50 readers stalled: corrupt frames",
         0,
-        _ours("stalled", "failures"),
+        _ours("idle and stalled", "corrupt"),
     ),
+    Goal("The same: failures among those who read", 0, _ours("idle and stalled", "failures")),
 )

@@ -54,6 +54,8 @@ MEASURES = (
     Measure("held", "connections held", lambda run: run.get("held")),
     Measure("complete", "answers complete", lambda run: run.get("complete")),
     Measure("failures", "failures", lambda run: run.get("failures")),
+    Measure("cut_off", "cut off because they did not read", lambda run: run.get("cut_off")),
+    Measure("corrupt", "corrupt frames", lambda run: run.get("corrupt")),
     Measure("queued", "traces left to the relay", lambda run: run.get("queued")),
     Measure("client_cpu", "client's CPU, cores", _cpu_of("client")),
     Measure("model_cpu", "model's CPU, cores", _cpu_of("model")),

@@ -41,6 +41,8 @@ class Spec:
     timeout_s: float = 180.0
     stalled: int = 0
     """How many of the streams read nothing before all others have ended."""
+    silent: int = 0
+    """How many ask nothing at all."""
     groups: dict[str, list[int]] = field(default_factory=dict)
     """Process groups whose CPU time is measured; the memory is that of `server`."""
 
@@ -76,13 +78,13 @@ class Run:
         await self._ask()
         try:
             async with asyncio.timeout(spec.timeout_s):
-                for stream in self._streams[spec.stalled :]:
+                for stream in self._reading():
                     await stream.done.wait()
                 for stream in self._streams[: spec.stalled]:
                     stream.transport.resume_reading()
                     await stream.done.wait()
         except TimeoutError:
-            for stream in self._streams:
+            for stream in self._streams[: spec.streams - spec.silent]:
                 stream.fail("no end in time")
         seconds = time.monotonic() - begin
         sampling.cancel()
@@ -121,14 +123,19 @@ class Run:
                 return [""]  # a floor knows no HTTP
         return found
 
+    def _reading(self) -> list[Stream]:
+        spec = self._spec
+        return self._streams[spec.stalled : spec.streams - spec.silent]
+
     async def _ask(self) -> None:
         spec, begin = self._spec, time.monotonic()
         asked = question(spec.tokens, spec.rate)
         for stream in self._streams[: spec.stalled]:
             stream.stall()
             stream.ask(question(*STALLED))
-        for number, stream in enumerate(self._streams[spec.stalled :]):
-            due = begin + spec.ramp_s * number / len(self._streams)
+        reading = self._reading()
+        for number, stream in enumerate(reading):
+            due = begin + spec.ramp_s * number / len(reading)
             if (wait_s := due - time.monotonic()) > 0:
                 await asyncio.sleep(wait_s)
             stream.ask(asked)
@@ -136,8 +143,7 @@ class Run:
     async def _sample(self) -> None:
         """Note what the server has used, from time to time, for `_steady`."""
         while True:
-            reading = self._streams[self._spec.stalled :]
-            usable = all(one.first_at for one in reading) and not self._notes.ended
+            usable = all(one.first_at for one in self._reading()) and not self._notes.ended
             kilobytes = memory_kb(self._pids["server"]) if usable and not self._samples else 0
             if usable:
                 used = cpu_s(self._pids["server"])
@@ -157,7 +163,7 @@ class Run:
 
     def _figures(self) -> dict[str, object]:
         notes, spec = self._notes, self._spec
-        stalled, reading = self._streams[: spec.stalled], self._streams[spec.stalled :]
+        stalled, reading = self._streams[: spec.stalled], self._reading()
         ended = [one for one in reading if one.done_at]
         length_s = (spec.tokens - 1) / spec.rate
         return {
@@ -167,6 +173,8 @@ class Run:
             "queued": notes.queued,
             "failures": len(notes.failures),
             "failures_by_kind": Counter(why[:40] for why in notes.failures),
+            "cut_off": notes.cut_off if spec.stalled else None,
+            "corrupt": len(notes.corrupt) if spec.kind == "checked" else None,
             "first_token_ms": _summary(
                 [one.first_at - one.asked_at for one in reading if one.first_at]
             ),

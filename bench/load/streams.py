@@ -15,6 +15,9 @@ from typing import cast
 
 from bench.tokens import LENGTH, TOKEN, now, since
 
+# Frames as they begin, whole and unmasked (RFC 6455, section 5.2).
+TEXT, CLOSE, PING, PONG = FRAMES = (0x81, 0x88, 0x89, 0x8A)
+
 
 class Notes:
     """What all streams of a run saw, in seconds."""
@@ -27,6 +30,9 @@ class Notes:
         self.tokens = 0
         self.ended = 0
         self.failures: list[str] = []
+        self.corrupt: list[str] = []
+        self.cut_off = 0
+        """Who did not read, and was let go for it: meant, and no failure."""
         self.queued = 0
 
 
@@ -52,9 +58,8 @@ class Stream(asyncio.Protocol):
         self.greet()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Note it, if an answer was due."""
-        if self.asked_at and not self.done.is_set():
-            self.fail(f"the connection was lost: {error}")
+        """Note it, unless the answer is there."""
+        self.lose(f"the connection was lost: {error}")
 
     def greet(self) -> None:
         """Begin the connection."""
@@ -80,6 +85,14 @@ class Stream(asyncio.Protocol):
     def send(self, question: str) -> None:
         """Send a question."""
         raise NotImplementedError
+
+    def lose(self, why: str) -> None:
+        """The server let go before it had answered: as meant if we did not read, else a failure."""
+        if self.stalled and not self.done.is_set():
+            self._notes.cut_off += 1
+            self.done.set()
+        else:
+            self.fail(why)
 
     def fail(self, why: str) -> None:
         """Give the answer up."""
@@ -145,10 +158,15 @@ class WebSocket(Stream):
 
     def send_text(self, text: str) -> None:
         """Send a text frame, masked with zeros."""
-        self._send_frame(0x81, text.encode())
+        self._send_frame(TEXT, text.encode())
 
     def take_text(self, payload: bytes) -> None:
         """See one text frame before it is scanned with all that came."""
+
+    def corrupt(self, why: str) -> None:
+        """Note a frame that no server may send, and give the answer up."""
+        self._notes.corrupt.append(why)
+        self.fail(why)
 
     def data_received(self, data: bytes) -> None:
         """Take the handshake, then frames."""
@@ -169,20 +187,23 @@ class WebSocket(Stream):
     def _take_frames(self, data: bytes) -> int:
         at, whole = 0, len(data)
         while whole - at >= 2:
-            begin, size = at + 2, data[at + 1]
+            kind, begin, size = data[at], at + 2, data[at + 1]
+            if kind not in FRAMES:
+                self.corrupt(f"a frame of kind {kind:#x}")
+                return whole
             if size == 126:
                 begin, size = at + 4, int.from_bytes(data[at + 2 : at + 4])
             elif size == 127:
                 begin, size = at + 10, int.from_bytes(data[at + 2 : at + 10])
             if begin + size > whole:
                 break
-            kind = data[at]
-            if kind == 0x89:
-                self._send_frame(0x8A, data[begin : begin + size])
-            elif kind == 0x81:
-                self.take_text(data[begin : begin + size])
-            elif kind != 0x8A:
-                self.fail(f"a frame of kind {kind:#x}")
+            payload = data[begin : begin + size]
+            if kind == PING:
+                self._send_frame(PONG, payload)
+            elif kind == TEXT:
+                self.take_text(payload)
+            elif kind == CLOSE:
+                self.lose(f"closed with {int.from_bytes(payload[:2])}")
             at = begin + size
         return at
 
@@ -198,15 +219,17 @@ class CheckedWebSocket(WebSocket):
     _seq = 0
 
     def take_text(self, payload: bytes) -> None:
-        """Fail unless this is the next frame of the turn."""
+        """Note anything but the next frame of the turn, or an error outside it, as corrupt."""
         try:
             frame = json.loads(payload)
         except ValueError:
-            self.fail(f"a corrupt frame: {payload[:100]!r}")
+            self.corrupt(f"a frame that is not JSON: {payload[:100]!r}")
+            return
+        if "seq" not in frame and frame.get("type") == "error":
             return
         if frame.get("seq") != self._seq:
-            self.fail(f"expected frame {self._seq}, got {payload[:200]!r}")
-        self._seq += 1
+            self.corrupt(f"expected frame {self._seq}, got {payload[:200]!r}")
+        self._seq = frame.get("seq", self._seq) + 1
 
 
 class EventStream(Stream):
