@@ -57,6 +57,8 @@ lint-frontend:
 endif
 
 bench: .venv/dev.stamp .venv/bench/run.stamp ## measurements, side by side with other servers
+	@$(MAKE) --no-print-directory .venv/chainlit/stamp || \
+		echo "bench: Chainlit could not be installed, so it is NOT measured; the tables say so." >&2
 	$(BIN)/python -m bench
 
 soak: .venv/dev.stamp browser ## the long forms of some tests
@@ -111,6 +113,15 @@ clean: ## remove what make made; your data stays
 	@$(BIN)/python -m venv --without-pip .venv/bench
 	@$(BIN)/python $(subst pip install,pip --python .venv/bench/bin/python install,$(INSTALL)) \
 		--requirement bench/requirements.txt
+	@touch $@
+
+.venv/chainlit/stamp: .venv/venv.stamp bench/chainlit_requirements.txt bench/chainlit_constraints.txt
+	@echo "Installing Chainlit into .venv/chainlit ..."
+	@rm -f $@
+	@$(BIN)/python -m venv --without-pip .venv/chainlit
+	@$(BIN)/python -m pip --python .venv/chainlit/bin/python install --quiet --no-compile \
+		--disable-pip-version-check --constraint bench/chainlit_constraints.txt \
+		--requirement bench/chainlit_requirements.txt
 	@touch $@
 
 .venv/light/stamp: .venv/venv.stamp requirements.txt pyproject.toml constraints.txt

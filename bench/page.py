@@ -53,6 +53,8 @@ def _table(scenario: Mapping[str, Any]) -> Iterator[str]:
         f"{scenario['date']}, {scenario['machine']}. Rounds: {scenario['rounds']}. Load average "
         f"meanwhile, other people's work on the machine included: {low:.1f} to {high:.1f}.\n"
     )
+    for name, why in scenario.get("missing", {}).items():
+        yield f"**{name} was not measured**: {why}.\n"
     yield "| | " + " | ".join(peers) + " |"
     yield "|---|" + "---|" * len(peers)
     for measure in MEASURES:

@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,9 @@ from tests.processes import ROOT, ServerProcess, answers, clean_environment, fre
 from tests.servers import AppServer, MlflowServer, Relay
 
 PYTHON = ROOT / ".venv/bench/bin/python"
+CHAINLIT_PYTHON = ROOT / ".venv/chainlit/bin/python"
+# Made once it is installed whole.
+CHAINLIT_STAMP = ROOT / ".venv/chainlit/stamp"
 OURS = "Thumbprint"
 PAGE = "MLflow's page"
 PAGE_UNPAUSED = "MLflow's page, no pause"
@@ -28,6 +31,7 @@ PAGES = {
     PAGE_UNPAUSED: ("0", AS_PUBLISHED),
     PAGE_UVLOOP: ("0", ("--loop", "uvloop", "--http", "httptools")),
 }
+CHAINLIT = "Chainlit"
 FLOORS = {"websockets": "with_websockets", "picows": "with_picows", "uvloop": "with_uvloop"}
 
 
@@ -41,6 +45,13 @@ class Peer:
     port: int
     groups: list[int]
     """Its process groups."""
+
+
+def why_missing(name: str) -> str | None:
+    """Why a peer cannot be measured here; None if it can."""
+    if name == CHAINLIT and not CHAINLIT_STAMP.exists():
+        return "not installed in .venv/chainlit; `make bench` installs it and says what went wrong"
+    return None
 
 
 class Rig:
@@ -92,6 +103,8 @@ class Rig:
             return self._start_ours(stack, workers, over_http)
         if name in FLOORS:
             return self._start_floor(stack, name)
+        if name == CHAINLIT:
+            return self._start_chainlit(stack)
         return self._start_page(stack, name, workers, over_http)
 
     def _start_ours(self, stack: ExitStack, workers: int, over_http: bool) -> Peer:
@@ -124,10 +137,28 @@ class Rig:
             *("--workers", str(workers), "--log-level", "warning", "--no-access-log"),
             *runs_on,
         ]
-        server = _process(command, self._folder, f"page-{port}", port, "/healthz", **settings)
+        server = _process(command, self._folder, f"page-{port}", port, settings, "/healthz")
         stack.callback(server.kill9)
         server.start()
         return Peer(name, "events", port, [server.pid])
+
+    def _start_chainlit(self, stack: ExitStack) -> Peer:
+        port = free_port()
+        folder = self._folder / f"chainlit-{port}"
+        settings = {
+            "MLFLOW_TRACKING_URI": self._mlflow.url,
+            "CHAINLIT_AUTH_SECRET": "nobody's but the benchmark's, and 32 bytes long",
+            "CHAINLIT_DATABASE": str(folder / "chainlit.db"),
+            "CHAINLIT_MODEL_URL": f"http://127.0.0.1:{self._model_port}/v1",
+        }
+        app = ROOT / "bench/peers/with_chainlit.py"
+        command = ["-m", "chainlit", "run", str(app), "--headless", "--port", str(port)]
+        server = _process(
+            command, folder, "chainlit", port, settings, "/project/translations", CHAINLIT_PYTHON
+        )
+        stack.callback(server.kill9)
+        server.start()
+        return Peer(CHAINLIT, "socket.io", port, [server.pid])
 
     def _start_floor(self, stack: ExitStack, name: str) -> Peer:
         port = free_port()
@@ -139,9 +170,15 @@ class Rig:
 
 
 def _process(
-    command: list[str], folder: Path, name: str, port: int, path: str = "", **settings: str
+    command: list[str],
+    folder: Path,
+    name: str,
+    port: int,
+    settings: Mapping[str, str] | None = None,
+    path: str = "",
+    python: Path = PYTHON,
 ) -> ServerProcess:
-    environment = clean_environment(**settings)
+    environment = clean_environment(**(settings or {}))
 
     def listens() -> bool:
         if path:
@@ -149,7 +186,7 @@ def _process(
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    return ServerProcess([str(PYTHON), *command], environment, folder, name, listens)
+    return ServerProcess([str(python), *command], environment, folder, name, listens)
 
 
 def describe_machine() -> str:

@@ -9,6 +9,7 @@ import argparse
 import datetime as dt
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from bench import page, results
-from bench.rig import FLOORS, OURS, PAGE_UNPAUSED, PAGE_UVLOOP, PAGES, Rig, describe_machine
+from bench.rig import (
+    CHAINLIT,
+    FLOORS,
+    OURS,
+    PAGE_UNPAUSED,
+    PAGE_UVLOOP,
+    PAGES,
+    Rig,
+    describe_machine,
+    why_missing,
+)
 from tests.processes import ROOT
 
 ROUNDS = 3
@@ -38,7 +49,7 @@ class Scenario:
     """How the client reads, unless as the peer wants it."""
 
 
-WITH_MODEL = (OURS, *PAGES)
+WITH_MODEL = (OURS, *PAGES, CHAINLIT)
 SCENARIOS = (
     Scenario(
         "two hundred",
@@ -125,9 +136,13 @@ def main(arguments: Sequence[str] = ()) -> None:
 
 def measure(rig: Rig, scenario: Scenario, rounds: int) -> dict[str, Any]:
     """Measure one scenario: all peers in turn, then all again."""
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in scenario.peers}
+    missing = {name: why for name in scenario.peers if (why := why_missing(name))}
+    for name, why in missing.items():
+        print(f"{name} is NOT measured: {why}", file=sys.stderr)
+    names = [name for name in scenario.peers if name not in missing]
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     loads = []
-    with rig.peers(list(scenario.peers), scenario.workers, over_http=scenario.over_http) as peers:
+    with rig.peers(names, scenario.workers, over_http=scenario.over_http) as peers:
         for peer in peers:
             if "tokens" in scenario.spec:
                 rig.measure(peer, streams=20, tokens=20, rate=20, ramp_s=1, settle_s=1)
@@ -142,5 +157,6 @@ def measure(rig: Rig, scenario: Scenario, rounds: int) -> dict[str, Any]:
         "machine": describe_machine(),
         "load": [min(loads), max(loads)],
         "rounds": rounds,
+        "missing": missing,
         "peers": {name: results.collect(found) for name, found in runs.items()},
     }

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from app.web.frame_writer import encode_text
-from bench.load.streams import CheckedWebSocket, Notes
+from bench.load.stream import Notes
+from bench.load.web_socket import CheckedWebSocket
 from bench.tokens import stamp
 
 

@@ -44,3 +44,9 @@ def test_every_verdict_of_the_present_goals_stands_in_the_page() -> None:
     ]
     assert len(verdicts) > 10
     assert set(verdicts) <= set(WRITTEN.splitlines())
+
+
+def test_a_peer_that_could_not_be_measured_is_named_with_the_reason() -> None:
+    lacking = json.loads(json.dumps(FOUND))
+    lacking["two hundred"]["missing"] = {"Chainlit": "it would not install"}
+    assert "**Chainlit was not measured**: it would not install." in describe(lacking)

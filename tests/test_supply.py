@@ -32,10 +32,10 @@ def test_no_dependency_is_without_a_reason_beside_it() -> None:
     tools = reasons(
         [
             line
-            for folder in ("bench", "supply")
-            for line in (ROOT / folder / "requirements.txt").read_text().splitlines()
+            for file in ("bench/requirements", "bench/chainlit_requirements", "supply/requirements")
+            for line in (ROOT / f"{file}.txt").read_text().splitlines()
         ],
-        r"([\w-]+[=<>\d.,]*)",
+        r"([\w\[\]-]+[=<>\d.,]*)",
     )
     package = json.loads((ROOT / "package.json").read_text())
     assert package["//"].keys() == package["devDependencies"].keys()

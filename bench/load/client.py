@@ -9,14 +9,14 @@ import json
 import os
 import sys
 import time
-import urllib.request
 from collections import Counter
 from dataclasses import dataclass, field
 
 import uvloop
 
+from bench.load.kinds import KINDS
 from bench.load.processes import cpu_s, members, memory_kb
-from bench.load.streams import KINDS, Notes, Stream
+from bench.load.stream import Notes, Stream
 from bench.tokens import question
 
 # What who does not read asks for: more than the kernel keeps for a reader that takes nothing.
@@ -52,6 +52,7 @@ class Run:
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
+        self._host = f"127.0.0.1:{spec.port}"
         self._notes = Notes()
         self._streams: list[Stream] = []
         self._pids = {name: members(groups) for name, groups in spec.groups.items()}
@@ -100,7 +101,7 @@ class Run:
         async def connect(cookie: str) -> None:
             async with room, asyncio.timeout(60):
                 _, stream = await loop.create_connection(
-                    lambda: KINDS[spec.kind](self._notes, f"127.0.0.1:{spec.port}", cookie),
+                    lambda: KINDS[spec.kind](self._notes, self._host, cookie),
                     "127.0.0.1",
                     spec.port,
                 )
@@ -111,17 +112,8 @@ class Run:
 
     def _cookies(self) -> list[str]:
         """Identities, where the server gives any; at most 100, each for several streams."""
-        if self._spec.kind not in ("websocket", "checked"):
-            return [""]
-        found = []
-        for _ in range(min(100, self._spec.streams)):
-            try:
-                address = f"http://127.0.0.1:{self._spec.port}/"
-                with urllib.request.urlopen(address, timeout=10) as answer:
-                    found.append(str(answer.headers.get("Set-Cookie", "")).partition(";")[0])
-            except OSError:
-                return [""]  # a floor knows no HTTP
-        return found
+        kind, people = KINDS[self._spec.kind], min(100, self._spec.streams)
+        return [kind.identify(self._host, number) for number in range(people)]
 
     def _reading(self) -> list[Stream]:
         spec = self._spec
