@@ -45,6 +45,11 @@ MEASURES = (
     Measure("late_p99", "last token late by, p99 ms", _of("end_late_ms", "p99")),
     Measure("done_p50", "last token to `done`, median ms", _of("done_ms", "p50")),
     Measure("done_p99", "last token to `done`, p99 ms", _of("done_ms", "p99")),
+    Measure("verdict_p50", "a verdict is answered after, median ms", _of("verdict_ms", "p50")),
+    Measure("verdict_p99", "a verdict is answered after, p99 ms", _of("verdict_ms", "p99")),
+    Measure("verdict_rate", "verdicts a second", lambda run: run.get("verdicts_per_s")),
+    Measure("verdict_cpu", "server's CPU for a verdict, ms", lambda run: run.get("verdict_cpu_ms")),
+    Measure("verdict_failures", "verdicts that failed", lambda run: run.get("verdict_failures")),
     Measure("idle_kb", "memory of an idle connection, kB", lambda run: run.get("idle_kb_each")),
     Measure(
         "streaming_kb",

@@ -75,6 +75,10 @@ class Rig:
                 server.start()
             yield self
 
+    def kill_mlflow(self) -> None:
+        """End MLflow's server at once."""
+        self._mlflow.kill9()
+
     @contextmanager
     def peers(self, names: list[str], workers: int, *, over_http: bool) -> Iterator[list[Peer]]:
         """Start these peers, with the model over HTTP or in their own processes."""

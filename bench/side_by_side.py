@@ -21,6 +21,7 @@ from bench.rig import (
     CHAINLIT,
     FLOORS,
     OURS,
+    PAGE,
     PAGE_UNPAUSED,
     PAGE_UVLOOP,
     PAGES,
@@ -50,6 +51,7 @@ class Scenario:
 
 
 WITH_MODEL = (OURS, *PAGES, CHAINLIT)
+WITH_FEEDBACK = (OURS, PAGE, CHAINLIT)
 SCENARIOS = (
     Scenario(
         "two hundred",
@@ -112,6 +114,20 @@ SCENARIOS = (
         WITH_MODEL,
         True,
         {"streams": 1, "tokens": 200, "rate": 20},
+    ),
+    Scenario(
+        "one judge",
+        "Feedback: one person, one verdict after the other",
+        WITH_FEEDBACK,
+        True,
+        {"streams": 1, "tokens": 5, "rate": 20, "judge_s": 8},
+    ),
+    Scenario(
+        "fifty judges",
+        "Feedback: 50 people at once, each one verdict after the other",
+        WITH_FEEDBACK,
+        True,
+        {"streams": 50, "tokens": 5, "rate": 20, "ramp_s": 1, "judge_s": 8},
     ),
 )
 

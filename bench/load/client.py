@@ -17,6 +17,7 @@ import uvloop
 from bench.load.kinds import KINDS
 from bench.load.processes import cpu_s, members, memory_kb
 from bench.load.stream import Notes, Stream
+from bench.load.verdicts import Court
 from bench.tokens import question
 
 # What who does not read asks for: more than the kernel keeps for a reader that takes nothing.
@@ -43,6 +44,10 @@ class Spec:
     """How many of the streams read nothing before all others have ended."""
     silent: int = 0
     """How many ask nothing at all."""
+    judge_s: float = 0.0
+    """How long everyone judges their answer afterwards; then only that is told."""
+    judge_every_s: float = 0.0
+    """How often each of them does; without it, as soon as the verdict before is answered."""
     groups: dict[str, list[int]] = field(default_factory=dict)
     """Process groups whose CPU time is measured; the memory is that of `server`."""
 
@@ -90,6 +95,8 @@ class Run:
         seconds = time.monotonic() - begin
         sampling.cancel()
         await asyncio.sleep(spec.settle_s)
+        if spec.judge_s:
+            return await self._judge()
         cpu = {name: cpu_s(pids) - before[name] for name, pids in self._pids.items()}
         return {**idle, "seconds": seconds, "cpu_s": cpu, **self._figures(), **self._steady(memory)}
 
@@ -141,6 +148,21 @@ class Run:
                 used = cpu_s(self._pids["server"])
                 self._samples.append((time.monotonic(), self._notes.tokens, used, kilobytes))
             await asyncio.sleep(0.2)
+
+    async def _judge(self) -> dict[str, object]:
+        spec, court = self._spec, Court()
+        answered = [stream for stream in self._streams if stream.done_at]
+        before = cpu_s(self._pids["server"])
+        await court.sit(self._host, answered, spec.judge_s, spec.judge_every_s)
+        await asyncio.sleep(spec.settle_s)
+        used = cpu_s(self._pids["server"]) - before
+        return {
+            "verdict_ms": _summary(court.took_s),
+            "verdicts_per_s": len(court.took_s) / spec.judge_s,
+            "verdict_cpu_ms": used * 1000 / max(1, len(court.took_s)),
+            "verdict_failures": len(court.failures) + spec.streams - len(answered),
+            "verdict_failures_by_kind": Counter(court.failures),
+        }
 
     def _steady(self, memory: list[int]) -> dict[str, object]:
         """CPU per token while every stream streams: without beginnings and ends."""

@@ -12,11 +12,7 @@ class EventStream(Stream):
     def send(self, question: str) -> None:
         """Post a question."""
         body = json.dumps({"message": question})
-        self.transport.write(
-            f"POST /chat/stream HTTP/1.1\r\nHost: {self._host}\r\n"
-            "Content-Type: application/json\r\nAccept: text/event-stream\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
-        )
+        self.transport.write(self.request("POST", "/chat/stream", body))
 
     def data_received(self, data: bytes) -> None:
         """Take events; a token may come in two parts."""

@@ -9,13 +9,15 @@ import datetime as dt
 import http.client
 import json
 import uuid
+from collections.abc import Mapping
 
 from bench.load.web_socket import WebSocket, cookie_of
 
 OPEN, PING, PONG, CONNECT, REFUSED, EVENT = b"0", b"2", "3", b"40", b"44", b"42"
 # The last thing Chainlit says to who has just come.
 READY = b'["clear_call_fn"'
-TOKENS = (b'["stream_start"', b'["stream_token"')
+FIRST = b'["stream_start"'
+TOKENS = (FIRST, b'["stream_token"')
 END = b'["task_end"'
 FAILED = b'"isError":true'
 
@@ -25,6 +27,7 @@ class SocketIO(WebSocket):
 
     path = "/ws/socket.io/?EIO=4&transport=websocket"
     _seen = b""
+    _feedback: Mapping[str, object] = {}
 
     @staticmethod
     def identify(host: str, number: int) -> str:
@@ -49,6 +52,15 @@ class SocketIO(WebSocket):
         }
         self._emit("client_message", {"message": message, "fileReferences": None})
 
+    def verdict(self, number: int) -> tuple[str, str, dict[str, object]]:
+        """How the page judges an answer; a second verdict names the first, which it changes."""
+        feedback = {**self._feedback, "value": number % 2, "comment": f"verdict {number}"}
+        return "PUT", "/feedback", {"feedback": feedback, "sessionId": self._session}
+
+    def judged(self, answer: bytes) -> None:
+        """Keep the name of the verdict."""
+        self._feedback = {**self._feedback, "id": json.loads(answer)["feedbackId"]}
+
     def take_text(self, payload: bytes) -> None:
         """Answer what the protocol wants answered, keep what belongs to the answer."""
         if payload == PING:
@@ -58,7 +70,8 @@ class SocketIO(WebSocket):
         elif payload.startswith(CONNECT):
             self._emit("connection_successful")
         elif payload.startswith(OPEN):
-            who = {"sessionId": str(uuid.uuid4()), "clientType": "webapp", "userEnv": "{}"}
+            self._session = str(uuid.uuid4())
+            who = {"sessionId": self._session, "clientType": "webapp", "userEnv": "{}"}
             self.send_text(CONNECT.decode() + json.dumps({**who, "threadId": ""}))
         elif payload.startswith(REFUSED):
             self.fail(payload.decode(errors="replace")[:200])
@@ -72,6 +85,9 @@ class SocketIO(WebSocket):
     def _take_event(self, event: bytes) -> None:
         if event.startswith(TOKENS):
             self._seen += event
+            if event.startswith(FIRST):
+                _, step = json.loads(event)
+                self._feedback = {"forId": step["id"], "threadId": step["threadId"]}
         elif not self.asked_at:
             if event.startswith(READY):
                 self.open.set()

@@ -4,12 +4,15 @@ It scans for the tokens of `bench.tokens` instead of parsing what carries them.
 """
 
 import asyncio
+import re
 import socket
 import time
 from array import array
 from typing import cast
 
 from bench.tokens import TOKEN, now, since
+
+TRACE_ID = re.compile(rb'"trace_id": ?"(tr-[0-9a-f]+)"')
 
 
 class Notes:
@@ -44,6 +47,7 @@ class Stream(asyncio.Protocol):
         self.last_age = 0.0
         self.tokens = 0
         self.stalled = False
+        self._ending = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet."""
@@ -83,6 +87,22 @@ class Stream(asyncio.Protocol):
     def send(self, question: str) -> None:
         """Send a question."""
         raise NotImplementedError
+
+    def verdict(self, number: int) -> tuple[str, str, dict[str, object]]:
+        """How to judge the answer: method, path and body, as MLflow's page and we have them."""
+        [trace_id] = TRACE_ID.findall(self._ending)
+        body: dict[str, object] = {"is_correct": bool(number % 2), "comment": f"verdict {number}"}
+        return "POST", f"/feedback?trace_id={trace_id.decode()}", body
+
+    def judged(self, answer: bytes) -> None:
+        """Take what the server said of a verdict."""
+
+    def request(self, method: str, path: str, body: str) -> bytes:
+        """An HTTP request with JSON in it."""
+        return (
+            f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\nCookie: {self._cookie}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        ).encode()
 
     def lose(self, why: str) -> None:
         """The server let go before it had answered: as meant if we did not read, else a failure."""
@@ -133,4 +153,5 @@ class Stream(asyncio.Protocol):
         self.done_at = time.monotonic()
         self._notes.ended += 1
         self._notes.queued += b'"queued"' in data
+        self._ending = data
         self.done.set()
