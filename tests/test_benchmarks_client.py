@@ -1,4 +1,4 @@
-"""The benchmark's client tells corrupt frames, meant cut-offs and failures apart, whatever it reads."""
+"""The benchmark's client tells corrupt frames, meant cut-offs and failures apart."""
 
 from __future__ import annotations
 
