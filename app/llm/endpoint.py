@@ -4,26 +4,22 @@ The SDK sends the request and raises its errors; reading the stream's lines is o
 SDK's chunk objects cost several times as much as everything else that happens to a token.
 """
 
-import logging
-import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import gevent
 import httpx2
 import openai
 import orjson
-from openai.types.chat import ChatCompletionMessageParam
 
 from app.embedded_endpoint import read_endpoint
 from app.errors import ModelError
 from app.llm.agent import Completion, Message
+from app.llm.transport import ModelTransport
 from app.settings import Settings
 from app.tracing.spans import TokenUsage
-
-log = logging.getLogger(__name__)
 
 # The demonstration model can loop, so its answers are cut; other endpoints know their own limits.
 _EMBEDDED_OPTIONS = {"max_tokens": 512, "temperature": 0.2}
@@ -42,16 +38,16 @@ class EndpointModel:
     def __init__(self, settings: Settings) -> None:
         self._embedded_in: Path | None = settings.data_dir if settings.uses_embedded_model else None
         self._model = settings.chat_model
+        url = settings.openai_base_url or "http://127.0.0.1"
         self._client = openai.OpenAI(
-            base_url=settings.openai_base_url or "http://127.0.0.1",
+            base_url=url,
             api_key=settings.openai_api_key or "none",
             # The SDK would wait between tries where nobody can stop it; people have a Retry button.
             max_retries=0,
             timeout=httpx2.Timeout(settings.chat_turn_timeout_s, connect=5.0),
             http_client=openai.DefaultHttpxClient(
-                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100),
                 # A proxy in the environment is not for a model on this machine.
-                trust_env=self._embedded_in is None,
+                transport=ModelTransport(url, trust_env=self._embedded_in is None),
             ),
         )
 
@@ -87,7 +83,7 @@ class _StreamedCompletion(Completion):
         self._messages = messages
         self._options = options
         self._cancelled = False
-        self._socket: socket.socket | None = None
+        self._interrupt: Callable[[], None] | None = None
         self._reader: Any = None
 
     def __iter__(self) -> Iterator[str]:
@@ -99,12 +95,13 @@ class _StreamedCompletion(Completion):
         try:
             with self._client.chat.completions.with_streaming_response.create(
                 model=self.model,
-                messages=cast(list[ChatCompletionMessageParam], list(self._messages)),
+                # It would go through every message for what needs converting; in ours nothing does.
+                messages=(),
                 stream=True,
                 stream_options={"include_usage": True},
-                extra_body=self._options,
+                extra_body={"messages": list(self._messages), **self._options},
             ) as response:
-                self._socket = _socket_of(response.http_response)
+                self._interrupt = response.http_response.extensions["interrupt"]
                 if not self._cancelled:
                     yield from self._read(response.iter_bytes())
         except (openai.APIError, httpx2.HTTPError, httpx2.StreamError, OSError) as error:
@@ -113,16 +110,12 @@ class _StreamedCompletion(Completion):
         except gevent.GreenletExit:
             pass  # by `cancel`, before there was a socket to wake
         finally:
-            self._socket = self._reader = None
+            self._interrupt = self._reader = None
 
     def cancel(self) -> None:
         self._cancelled = True
-        if self._socket is not None:
-            try:
-                # Unlike close(), this wakes the thread that is blocked reading.
-                self._socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                log.debug("the model's connection was already closed", exc_info=True)
+        if self._interrupt is not None:
+            self._interrupt()
         elif isinstance(self._reader, gevent.Greenlet):
             # Still connecting or waiting for the headers. A plain thread notices when they come.
             self._reader.kill(block=False)
@@ -204,11 +197,6 @@ def _fit(messages: Sequence[Message], most_chars: int) -> list[Message]:
     while len(rest) > 1 and sum(len(message["content"]) for message in rest) > most_chars:
         rest = rest[4:] or rest[-1:]
     return [system, *rest]
-
-
-def _socket_of(response: httpx2.Response) -> socket.socket | None:
-    stream = response.extensions.get("network_stream")
-    return stream.get_extra_info("socket") if stream else None
 
 
 def _explain(error: Exception) -> ModelError:
