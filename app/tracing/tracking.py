@@ -22,6 +22,7 @@ from mlflow.store.tracking.rest_store import RestStore
 from mlflow.tracing.client import TracingClient
 
 from app.tracing.request_headers import settle_request_headers
+from app.tracing.span_batches import BatchFailed, SpanBatches
 
 _FINALIZED = "mlflow.trace.infoFinalized"
 
@@ -80,6 +81,7 @@ class TrackingServer:
         self._experiment_id: str | None = None
         self._resolving = threading.Lock()
         self._client = TracingClient(uri)
+        self._span_batches = SpanBatches(self._log_spans)
 
     @property
     def client(self) -> TracingClient:
@@ -131,13 +133,13 @@ class TrackingServer:
         trace.info.trace_location = TraceLocation.from_experiment_id(experiment_id)
         with explained():
             stored = self._client.start_trace(trace.info)
-            self._log_spans(experiment_id, trace.data.spans)
+            self._span_batches.send(trace.data.spans)
         if stored.trace_metadata.get(_FINALIZED) != "true":
             raise NotDelivered("the server kept the trace unfinished")
 
-    def _log_spans(self, experiment_id: str, spans: list[Span]) -> None:
+    def _log_spans(self, spans: list[Span]) -> None:
         try:
-            self._client.log_spans(experiment_id, spans)
+            self._client.log_spans(self.experiment_id(), spans)
         except NotImplementedError:
             # MLflow's client asks the server once for its version and remembers the outcome, also
             # that there was no answer; then it would refuse every span until this process ends.
@@ -233,5 +235,7 @@ def explained() -> Iterator[None]:
             raise NotDelivered(str(error), unreachable=True) from error
         refused = 400 <= status < 500 and status not in (401, 403, 408, 429)
         raise NotDelivered(f"{status}: {error.message}", refused=refused) from error
+    except BatchFailed as error:
+        raise NotDelivered(str(error)) from error
     except Exception as error:
         raise NotDelivered(f"{type(error).__name__}: {error}", unreachable=True) from error

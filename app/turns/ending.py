@@ -35,6 +35,8 @@ STORE_DEADLINE_S = 1.5
 # Traces written to MLflow at a time: as many as its client keeps connections for. Each costs the
 # process some milliseconds; a hundred turns that end together would hold up everything else.
 STORES_AT_A_TIME = 10
+# Up to this long an answer is rendered faster than it is handed to another thread and back.
+SHORT_CHARS = 1000
 # A database that restarts is back within seconds; `done` waits for it rather than give up.
 DATABASE_PATIENCE_S = 10.0
 RETRY_S = 0.25
@@ -175,6 +177,8 @@ class TurnEnder:
             keep(connection, row, Opinion("implicit_stop", True, source="CODE"), now)
 
     def _render(self, answer: str) -> str:
+        if len(answer) <= SHORT_CHARS:
+            return render(answer)
         # A very long answer takes half a second, in which every other stream would stand still.
         return self._native_thread.run(lambda: render(answer))
 

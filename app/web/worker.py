@@ -5,6 +5,7 @@ On SIGTERM no new turn is taken, running ones finish or, when the time is almost
 end in any case (1001); and connections on which nothing is being asked are closed.
 """
 
+import gc
 import socket
 import sys
 from contextlib import AbstractContextManager
@@ -52,6 +53,8 @@ class ChatWorker(GeventWorker):  # type: ignore[misc]  # gunicorn publishes no t
         """Build the app. What is in the way is one line on the screen, and gunicorn ends."""
         try:
             super().load_wsgi()
+            # What is there now stays: the collector need not look through all of it again.
+            gc.freeze()
         except ThumbprintError as error:
             raise AppImportError(error.message) from error
 
