@@ -66,6 +66,7 @@ SCENARIOS = (
         (OURS, PAGE_UNPAUSED, PAGE_UVLOOP, *FLOORS),
         False,
         {"streams": 200, "tokens": 1500, "rate": 100, "ramp_s": 5},
+        rounds=2,
     ),
     Scenario(
         "slow in process",
@@ -73,6 +74,7 @@ SCENARIOS = (
         (OURS, PAGE_UNPAUSED),
         False,
         {"streams": 200, "tokens": 200, "rate": 20, "ramp_s": 5},
+        rounds=2,
     ),
     Scenario(
         "thousand",
@@ -107,27 +109,31 @@ SCENARIOS = (
         WITH_MODEL,
         True,
         {"streams": 50, "tokens": 200, "rate": 20, "ramp_s": 2},
+        rounds=1,
     ),
     Scenario(
         "one",
         "1 stream of 20 tokens a second, model over HTTP",
         WITH_MODEL,
         True,
-        {"streams": 1, "tokens": 200, "rate": 20},
+        {"streams": 1, "tokens": 100, "rate": 20},
+        rounds=1,
     ),
     Scenario(
         "one judge",
         "Feedback: one person, one verdict after the other",
         WITH_FEEDBACK,
         True,
-        {"streams": 1, "tokens": 5, "rate": 20, "judge_s": 8},
+        {"streams": 1, "tokens": 5, "rate": 20, "judge_s": 6},
+        rounds=2,
     ),
     Scenario(
         "fifty judges",
         "Feedback: 50 people at once, each one verdict after the other",
         WITH_FEEDBACK,
         True,
-        {"streams": 50, "tokens": 5, "rate": 20, "ramp_s": 1, "judge_s": 8},
+        {"streams": 50, "tokens": 5, "rate": 20, "ramp_s": 1, "judge_s": 6},
+        rounds=2,
     ),
 )
 
@@ -161,7 +167,7 @@ def measure(rig: Rig, scenario: Scenario, rounds: int) -> dict[str, Any]:
     with rig.peers(names, scenario.workers, over_http=scenario.over_http) as peers:
         for peer in peers:
             if "tokens" in scenario.spec:
-                rig.measure(peer, streams=20, tokens=20, rate=20, ramp_s=1, settle_s=1)
+                rig.measure(peer, streams=20, tokens=20, rate=20, ramp_s=1, settle_s=0)
         for _ in range(rounds):
             for peer in peers:
                 spec = {**scenario.spec, "kind": scenario.kind or peer.kind}
