@@ -105,10 +105,11 @@ def show(title: str, found: Mapping[str, Any]) -> None:
     """Print one scenario."""
     peers: Mapping[str, Mapping[str, Sequence[float]]] = found["peers"]
     print(f"\n{title} ({found['rounds']} rounds, load {found['load'][0]} to {found['load'][1]})")
-    print(" " * 40 + "".join(f"{name:>26}" for name in peers))
+    wide = max(26, *(len(name) + 2 for name in peers))
+    print(" " * 40 + "".join(f"{name:>{wide}}" for name in peers))
     for measure in MEASURES:
         values = [
             spread(one[measure.name]) if measure.name in one else "" for one in peers.values()
         ]
         if any(values):
-            print(f"{measure.title:40}" + "".join(f"{value:>26}" for value in values))
+            print(f"{measure.title:40}" + "".join(f"{value:>{wide}}" for value in values))
