@@ -223,6 +223,35 @@ def test_the_first_token_leaves_at_once() -> None:
     assert turn_log.times[0] - began < 0.5
 
 
+def test_the_last_text_and_the_last_frame_do_not_wait_for_the_interval() -> None:
+    turn_log = TimedLog()
+    writer = writer_of(turn_log, interval_s=3600.0)
+    writer.write("Hello")
+    eventually(lambda: turn_log.times, every=0.001)
+    writer.write(" world")
+    writer.flush()
+    assert [json.loads(frame)["content"] for frame in read(turn_log)[0]] == ["Hello", " world"]
+    writer.write("!")
+    writer.write_frame(terminal, ends_turn=True)
+    frames, ended = read(turn_log)
+    assert [json.loads(frame)["seq"] for frame in frames] == [0, 1, 2, 3]
+    assert ended
+
+
+def test_text_stays_in_order_however_often_a_turn_flushes_itself() -> None:
+    turn_log = MemoryTurnLog()
+    writer = writer_of(turn_log, interval_s=0.0)
+    for number in range(2000):
+        writer.write(f"{number},")
+        if number % 7 == 0:
+            writer.flush()
+    writer.write_frame(terminal, ends_turn=True)
+    frames = written(turn_log)
+    assert [frame["seq"] for frame in frames] == list(range(len(frames)))
+    text = "".join(frame.get("content", "") for frame in frames)
+    assert text == "".join(f"{number}," for number in range(2000))
+
+
 def test_what_gathers_in_an_interval_is_one_frame() -> None:
     turn_log = TimedLog()
     writer = writer_of(turn_log, interval_s=0.05)

@@ -1,7 +1,7 @@
 """Turns what answers have written into frames: the first text at once, then batched.
 
 One flusher a process turns what has gathered into frames, at most one per turn and interval. So a
-frame is built once however many people watch.
+frame is built once however many people watch. What ends an answer does not wait for the interval.
 """
 
 import logging
@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 # One refresh of a 60 Hz screen: nobody sees tokens faster than this.
 FLUSH_INTERVAL_S = 0.016
+# Turns that are flushed in a row before everyone else (models, sockets) has a go in between.
+FLUSHED_IN_A_ROW = 25
 
 BuildFrame = Callable[[int], str]
 
@@ -31,6 +33,10 @@ class TurnWriter:
         # Filled by the turn's thread, emptied by the flusher's; a deque needs no lock for that.
         self._pending: deque[str | tuple[BuildFrame, bool]] = deque()
         self._next_seq = 0
+        self.is_due = False
+        """Whether the flusher comes by for what is pending; for the flusher alone."""
+        self.flushing = threading.Lock()
+        """Held from taking frames to having them in the log, so that they stay in order."""
 
     def write(self, text: str) -> None:
         """Add text of the answer; it leaves with whatever else gathers."""
@@ -38,9 +44,16 @@ class TurnWriter:
         self._flusher.schedule(self)
 
     def write_frame(self, build: BuildFrame, *, ends_turn: bool = False) -> None:
-        """Add a whole frame, built once its `seq` is known."""
+        """Add a whole frame, built once its `seq` is known; the last one leaves at once."""
         self._pending.append((build, ends_turn))
-        self._flusher.schedule(self)
+        if ends_turn:
+            self.flush()
+        else:
+            self._flusher.schedule(self)
+
+    def flush(self) -> None:
+        """Put into the log what is pending, without waiting for more to gather."""
+        self._flusher.flush(self)
 
     def take_frames(self) -> tuple[list[str], bool]:
         """Turn what is pending into frames, and say if the last one ends the turn.
@@ -86,29 +99,43 @@ class Flusher:
 
     def schedule(self, writer: TurnWriter) -> None:
         """Have `writer` flushed at the next tick, or at once when none was due."""
-        self.busy = True
+        # Asked after the text was added: as long as it is due, that text is still to be taken.
+        if writer.is_due:
+            return
+        writer.is_due = self.busy = True
         self._due.append(writer)
-        self._something_due.set()
+        if not self._something_due.is_set():
+            self._something_due.set()
+
+    def flush(self, writer: TurnWriter) -> None:
+        """Move what `writer` has into the log now."""
+        try:
+            with writer.flushing:
+                frames, ended = writer.take_frames()
+                if frames and not self._log.append(writer.turn_id, frames, ended=ended):
+                    log.warning("a turn takes no frames", extra={"turn_id": writer.turn_id})
+        except Exception:
+            # One turn's failure must not stop the frames of all others.
+            named = {"turn_id": writer.turn_id}
+            log.exception("frames of a turn could not be appended", extra=named)
 
     def _run(self) -> None:
         while True:
             self._something_due.wait()
             self._something_due.clear()
             began = time.monotonic()
-            while self._due:
-                self._flush(self._due.popleft())
+            self._flush_due()
             self.busy = bool(self._due)
             # The work counts as part of the interval, or many streams would wait for it as well.
             # But there is always a pause: the busier we are, the more a frame has to gather.
             rest_s = self._interval_s - (time.monotonic() - began)
             time.sleep(max(self._interval_s / 2, rest_s))
 
-    def _flush(self, writer: TurnWriter) -> None:
-        try:
-            frames, ended = writer.take_frames()
-            if frames and not self._log.append(writer.turn_id, frames, ended=ended):
-                log.warning("a turn takes no frames", extra={"turn_id": writer.turn_id})
-        except Exception:
-            # One turn's failure must not stop the frames of all others.
-            named = {"turn_id": writer.turn_id}
-            log.exception("frames of a turn could not be appended", extra=named)
+    def _flush_due(self) -> None:
+        """Flush whoever is due by now; who becomes due meanwhile has the next turn."""
+        for number in range(1, len(self._due) + 1):
+            writer = self._due.popleft()
+            writer.is_due = False
+            self.flush(writer)
+            if number % FLUSHED_IN_A_ROW == 0:
+                time.sleep(0)

@@ -233,6 +233,7 @@ class TurnEngine:
 
     def _end(self, turn: RunningTurn, ending: Ending, error: ModelError | None) -> None:
         try:
+            turn.flush()  # the last text need not wait until the end is safe
             self._ender.end(turn, ending, error)
         finally:
             self.running.pop(turn.ref.turn_id, None)

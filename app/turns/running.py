@@ -121,6 +121,10 @@ class RunningTurn:
             (pieces - 1) / streamed_s if streamed_s > 0 else None,
         )
 
+    def flush(self) -> None:
+        """Send the text so far without waiting for more."""
+        self._writer.flush()
+
     def write_frame(self, build: BuildFrame, *, ends_turn: bool = False) -> None:
         """Write a whole frame to the log."""
         self._writer.write_frame(build, ends_turn=ends_turn)
