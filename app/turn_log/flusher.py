@@ -10,6 +10,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from gevent.lock import Semaphore
+
 from app.protocol import token_frame
 from app.turn_log.log import TurnLog
 
@@ -17,8 +19,6 @@ log = logging.getLogger(__name__)
 
 # One refresh of a 60 Hz screen: nobody sees tokens faster than this.
 FLUSH_INTERVAL_S = 0.016
-# Turns that are flushed in a row before everyone else (models, sockets) has a go in between.
-FLUSHED_IN_A_ROW = 25
 
 BuildFrame = Callable[[int], str]
 
@@ -35,7 +35,8 @@ class TurnWriter:
         self._next_seq = 0
         self.is_due = False
         """Whether the flusher comes by for what is pending; for the flusher alone."""
-        self.flushing = threading.Lock()
+        # gevent's own costs a fraction of the lock that it puts in `threading`.
+        self.flushing = Semaphore()
         """Held from taking frames to having them in the log, so that they stay in order."""
 
     def write(self, text: str) -> None:
@@ -133,9 +134,7 @@ class Flusher:
 
     def _flush_due(self) -> None:
         """Flush whoever is due by now; who becomes due meanwhile has the next turn."""
-        for number in range(1, len(self._due) + 1):
+        for _ in range(len(self._due)):
             writer = self._due.popleft()
             writer.is_due = False
             self.flush(writer)
-            if number % FLUSHED_IN_A_ROW == 0:
-                time.sleep(0)

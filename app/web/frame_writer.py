@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from gevent.lock import Semaphore
+
 log = logging.getLogger(__name__)
 
 # Supplies the bytes to send next, or b"" when there is nothing.
@@ -39,7 +41,8 @@ class FrameWriter:
         self._socket = sock
         # gevent's sockets wait when full; the plain one beneath says so instead.
         self._plain: Any = getattr(sock, "_sock", sock)
-        self._lock = threading.Lock()
+        # Taken for every frame; the lock that gevent puts in `threading` costs several times that.
+        self._lock = Semaphore()
         self._due: dict[Source, None] = {}
         self._done = False
 
