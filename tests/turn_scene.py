@@ -112,6 +112,8 @@ class TurnScene:
         if self.tracking.hold:
             self.tracking.hold.set()
         self.wait_idle()
+        # One that outlasted its turn may have the database note that.
+        eventually(lambda: "store-trace" not in {one.name for one in threading.enumerate()})
         self.turn_log.close()
         self.database.close()
 
