@@ -22,7 +22,7 @@ from app.settings import load_settings
 from app.store import feedback as feedback_store
 from app.store import turns
 from app.store.database import Database
-from app.tracing.tracking import NotDelivered, TrackingServer, Verdict
+from app.tracing.tracking import NotDelivered, TrackingServer, Verdict, trace_from_json
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Relay:
     def _deliver(self, parcel: Parcel) -> None:
         payload = parcel.payload
         if parcel.kind == "trace":
-            self._tracking.write_trace(payload["trace"])
+            self._tracking.write_trace(trace_from_json(payload["trace"]))
             return
         if parcel.kind == "deletion":
             self._tracking.delete_trace(parcel.trace_id)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.llm.agent import Completion, Message
-from app.tracing.spans import TokenUsage
+from app.tracing.spans import Recorder, TokenUsage, Trace
 from app.tracing.tracking import TrackingServer, Verdict
 
 with warnings.catch_warnings():
@@ -35,6 +35,11 @@ class MovableClock:
         self.now += milliseconds
 
 
+def finished_trace() -> Trace:
+    """A trace as its turn leaves it."""
+    return Recorder({}).start_turn().end("complete", "So.")
+
+
 class TrackingDouble(TrackingServer):
     """Keeps what it is given; `fail_with` and `hold` make it refuse, fail or hang."""
 
@@ -51,10 +56,10 @@ class TrackingDouble(TrackingServer):
         """An experiment that exists."""
         return "1"
 
-    def write_trace(self, payload: str) -> None:
-        """Keep a trace."""
+    def write_trace(self, trace: Trace) -> None:
+        """Keep a trace, as its JSON."""
         self._obey()
-        self.traces.append(payload)
+        self.traces.append(trace.to_json())
         self.log.append("trace")
 
     def write_verdict(self, verdict: Verdict) -> None:

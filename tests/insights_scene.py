@@ -23,8 +23,8 @@ from app.store import turns
 from app.store.database import Database
 from app.store.turns import NewTurn, TurnEnd, TurnRow
 from app.tracing.links import Links
-from app.tracing.spans import Recorder
-from app.tracing.tracking import TrackingServer
+from app.tracing.spans import Recorder, Trace
+from app.tracing.tracking import TrackingServer, trace_from_json
 from app.turns.ending import tags_of
 from tests.doubles import NOON, MovableClock
 from tests.mlflow_reader import MlflowReader
@@ -113,9 +113,9 @@ class InsightsScene:
             new.client_request_id, asked.user, row.conversation_id, messages, tags_of(row)
         )
         error = RuntimeError("It broke.") if asked.ending in ("failed", "interrupted") else None
-        payload = trace.end(asked.ending, asked.answer, error=error)
+        finished = trace.end(asked.ending, asked.answer, error=error)
         if self._traced:
-            self.tracking.write_trace(_moved(payload, at_ms, asked.duration_ms))
+            self.tracking.write_trace(_moved(finished, at_ms, asked.duration_ms))
         self.database.write(lambda c: _end(c, row, asked, at_ms))
         for name, value in asked.said:
             self._say(row, name, value)
@@ -150,12 +150,12 @@ def _end(connection: Connection, row: TurnRow, asked: Asked, at_ms: int) -> None
     turns.finish_turn(connection, end, at_ms + asked.duration_ms)
 
 
-def _moved(payload: str, at_ms: int, duration_ms: int) -> str:
+def _moved(finished: Trace, at_ms: int, duration_ms: int) -> Trace:
     """The trace as if it had begun and ended at other times."""
-    trace = json.loads(payload)
+    trace = json.loads(finished.to_json())
     for span in trace["data"]["spans"]:
         span["start_time_unix_nano"] = at_ms * 1_000_000
         span["end_time_unix_nano"] = (at_ms + duration_ms) * 1_000_000
     trace["info"]["request_time"] = iso(at_ms)
     trace["info"]["execution_duration_ms"] = duration_ms
-    return json.dumps(trace)
+    return trace_from_json(json.dumps(trace))

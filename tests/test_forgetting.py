@@ -21,7 +21,7 @@ from app.store import conversations, tables, turns
 from app.store.database import Database
 from app.store.turns import NewTurn, TurnEnd
 from app.tracing.tracking import NotDelivered
-from tests.doubles import NOON, MovableClock, TrackingDouble
+from tests.doubles import NOON, MovableClock, TrackingDouble, finished_trace
 from tests.turn_scene import TurnScene
 from tests.waiting import eventually
 from tests.web_client import app_with, ask, close, error_of, parts_of
@@ -49,7 +49,13 @@ class Person:
             row = turns.insert_turn(connection, turn)
             turns.finish_turn(connection, TurnEnd(row.id, "complete", "So.", "", "queued"), NOON)
             if queued:
-                outbox.put(connection, "trace", trace_id, {"trace": "{}"}, self.clock())
+                outbox.put(
+                    connection,
+                    "trace",
+                    trace_id,
+                    {"trace": finished_trace().to_json()},
+                    self.clock(),
+                )
             return str(row.conversation_id)
 
         return self.database.write(work)

@@ -18,10 +18,11 @@ from app.store import turns
 from app.store.database import Database
 from app.store.turns import NewTurn, TurnEnd
 from app.tracing.tracking import NotDelivered
-from tests.doubles import NOON, MovableClock, TrackingDouble
+from tests.doubles import NOON, MovableClock, TrackingDouble, finished_trace
 from tests.waiting import eventually
 
 TRACE = "tr-" + "1" * 32
+PAYLOAD = finished_trace().to_json()
 KEY = TurnKey(trace_id=TRACE)
 UNREACHABLE = NotDelivered("no route", unreachable=True)
 REFUSED = NotDelivered("400: no such thing", refused=True)
@@ -45,7 +46,7 @@ class Scene:
 
     def owe_trace(self) -> None:
         self.database.write(
-            lambda c: outbox.put(c, "trace", TRACE, {"trace": '{"the": "trace"}'}, self.clock())
+            lambda c: outbox.put(c, "trace", TRACE, {"trace": PAYLOAD}, self.clock())
         )
 
     def judge(self, value: bool, comment: str | None = None) -> None:
@@ -78,7 +79,7 @@ def test_a_trace_goes_before_its_feedback_and_both_are_noted(scene: Scene) -> No
     assert scene.states() == [(True, "saved")]
     scene.deliver_all()
     assert scene.tracking.log == ["trace", "user_feedback=True"]
-    assert json.loads(scene.tracking.traces[0]) == {"the": "trace"}
+    assert json.loads(scene.tracking.traces[0]) == json.loads(PAYLOAD)
     assert scene.trace_state() == "stored"
     assert scene.states() == [(True, "recorded")]
     assert scene.owed().waiting == 0
@@ -184,7 +185,7 @@ def test_when_mlflow_is_back_everything_postponed_is_due_at_once(scene: Scene) -
     scene.owe_trace()
     for number in range(5):
         scene.database.write(
-            lambda c, n=number: outbox.put(c, "trace", f"tr-{n}", {"trace": "{}"}, scene.clock())  # type: ignore[misc]
+            lambda c, n=number: outbox.put(c, "trace", f"tr-{n}", {"trace": PAYLOAD}, scene.clock())  # type: ignore[misc]
         )
     scene.tracking.failures = [UNREACHABLE] * 6
     for _ in range(6):
@@ -197,11 +198,12 @@ def test_when_mlflow_is_back_everything_postponed_is_due_at_once(scene: Scene) -
 
 def test_a_failure_of_one_row_alone_does_not_hold_up_the_others(scene: Scene) -> None:
     scene.owe_trace()
-    scene.database.write(lambda c: outbox.put(c, "trace", "tr-2", {"trace": "{}"}, scene.clock()))
+    other = finished_trace().to_json()
+    scene.database.write(lambda c: outbox.put(c, "trace", "tr-2", {"trace": other}, scene.clock()))
     scene.tracking.failures = [NotDelivered("500: oh")]
     assert scene.relay.deliver_next() == 0.0
     assert scene.relay.deliver_next() == 0.0
-    assert scene.tracking.traces == ["{}"]
+    assert [json.loads(one) for one in scene.tracking.traces] == [json.loads(other)]
     assert scene.owed().waiting == 1
 
 

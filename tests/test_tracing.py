@@ -17,7 +17,7 @@ from app.errors import ModelError
 from app.llm import connect
 from app.llm.agent import AgentModel, Message
 from app.settings import load_settings
-from app.tracing.spans import Recorder, TokenUsage
+from app.tracing.spans import Recorder, TokenUsage, Trace
 from app.tracing.tracking import NotDelivered, TrackingServer, Verdict
 from tests.forgetful_proxy import forgetful_proxy
 from tests.mlflow_reader import MlflowReader
@@ -35,10 +35,10 @@ numbers = itertools.count()
 def tracking(mlflow_server: MlflowServer, recorder: Recorder) -> TrackingServer:
     """A server that has taken a trace before: its first one takes it seconds."""
     tracking = TrackingServer(mlflow_server.url, EXPERIMENT)
-    _, payload = record(recorder)
+    _, trace = record(recorder)
 
     def taken() -> bool:
-        tracking.write_trace(payload)
+        tracking.write_trace(trace)
         return True
 
     eventually(taken, timeout=60)
@@ -55,14 +55,14 @@ def recorder() -> Recorder:
     return Recorder({"thumbprint.version": "1.2.3", "thumbprint.environment": "test"})
 
 
-def record(recorder: Recorder, error: Exception | None = None) -> tuple[str, str]:
-    """One finished turn: its trace ID and JSON."""
+def record(recorder: Recorder, error: Exception | None = None) -> tuple[str, Trace]:
+    """One finished turn: its trace ID and trace."""
     trace = recorder.start_turn()
     trace.describe(f"req-{next(numbers)}", "ann", "conversation-1", MESSAGES)
     trace.start_llm("tiny", MESSAGES)
     ending = "failed" if error else "complete"
-    payload = trace.end(ending, "Because.", usage=TokenUsage(11, 7), error=error)  # type: ignore[arg-type]
-    return trace.trace_id, payload
+    finished = trace.end(ending, "Because.", usage=TokenUsage(11, 7), error=error)  # type: ignore[arg-type]
+    return trace.trace_id, finished
 
 
 def llm_span(reader: MlflowReader, trace_id: str) -> Span:
@@ -75,8 +75,8 @@ def test_a_clock_that_jumps_back_makes_no_span_that_ends_before_it_began(
     tracking: TrackingServer, reader: MlflowReader
 ) -> None:
     times = itertools.count(1_795_478_400_000_000_000, -3_600_000_000_000)
-    trace_id, payload = record(Recorder({}, clock_ns=lambda: next(times)), ModelError("oh"))
-    tracking.write_trace(payload)
+    trace_id, trace = record(Recorder({}, clock_ns=lambda: next(times)), ModelError("oh"))
+    tracking.write_trace(trace)
     stored = reader.trace(trace_id)
     for span in stored.data.spans:
         assert span.start_time_ns <= (span.end_time_ns or 0)
@@ -86,8 +86,8 @@ def test_a_clock_that_jumps_back_makes_no_span_that_ends_before_it_began(
 @pytest.fixture
 def stored(recorder: Recorder, tracking: TrackingServer) -> str:
     """The ID of a trace that MLflow holds."""
-    trace_id, payload = record(recorder)
-    tracking.write_trace(payload)
+    trace_id, trace = record(recorder)
+    tracking.write_trace(trace)
     return trace_id
 
 
@@ -109,8 +109,8 @@ def verdict(trace_id: str, value: object, **changes: object) -> Verdict:
 def test_a_trace_is_readable_with_everything_it_should_say(
     tracking: TrackingServer, reader: MlflowReader, recorder: Recorder
 ) -> None:
-    trace_id, payload = record(recorder)
-    tracking.write_trace(payload)
+    trace_id, trace = record(recorder)
+    tracking.write_trace(trace)
     trace = reader.trace(trace_id)
     assert reader.is_stored(trace_id)
     info = trace.info
@@ -136,8 +136,8 @@ def test_a_trace_is_readable_with_everything_it_should_say(
 def test_a_failed_turn_is_an_error_with_its_exception(
     tracking: TrackingServer, reader: MlflowReader, recorder: Recorder
 ) -> None:
-    trace_id, payload = record(recorder, ModelError("It broke.", code="model_cut_off"))
-    tracking.write_trace(payload)
+    trace_id, trace = record(recorder, ModelError("It broke.", code="model_cut_off"))
+    tracking.write_trace(trace)
     trace = reader.trace(trace_id)
     assert str(trace.info.state.value) == "ERROR"
     assert trace.info.tags["thumbprint.ending"] == "failed"
@@ -149,10 +149,10 @@ def test_a_failed_turn_is_an_error_with_its_exception(
 def test_a_trace_written_twice_is_one_trace(
     tracking: TrackingServer, reader: MlflowReader, recorder: Recorder
 ) -> None:
-    trace_id, payload = record(recorder)
-    tracking.write_trace(payload)
+    trace_id, trace = record(recorder)
+    tracking.write_trace(trace)
     once = reader.trace(trace_id).to_dict()
-    tracking.write_trace(payload)
+    tracking.write_trace(trace)
     assert reader.trace(trace_id).to_dict() == once
     assert len(reader.traces(f"request_id = '{trace_id}'")) == 1
 
@@ -160,18 +160,18 @@ def test_a_trace_written_twice_is_one_trace(
 def test_a_trace_written_twice_at_once_is_one_trace(
     tracking: TrackingServer, reader: MlflowReader, recorder: Recorder
 ) -> None:
-    trace_id, payload = record(recorder)
+    trace_id, trace = record(recorder)
 
     def write(_: int) -> bool:
         try:
-            tracking.write_trace(payload)
+            tracking.write_trace(trace)
         except NotDelivered as error:
             return not error.refused  # then the outbox repeats it
         return True
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(write, range(4)))
-    tracking.write_trace(payload)
+    tracking.write_trace(trace)
     assert reader.is_stored(trace_id)
     assert len(reader.trace(trace_id).data.spans) == 2
 
@@ -179,10 +179,10 @@ def test_a_trace_written_twice_at_once_is_one_trace(
 def test_a_verdict_on_a_stored_trace_keeps_its_feedback_when_the_trace_comes_again(
     tracking: TrackingServer, reader: MlflowReader, recorder: Recorder
 ) -> None:
-    trace_id, payload = record(recorder)
-    tracking.write_trace(payload)
+    trace_id, trace = record(recorder)
+    tracking.write_trace(trace)
     tracking.write_verdict(verdict(trace_id, True))
-    tracking.write_trace(payload)
+    tracking.write_trace(trace)
     assert reader.verdict(trace_id) is True
 
 
@@ -193,9 +193,9 @@ def test_interleaved_turns_do_not_mix(
     for number, trace in enumerate(traces):
         trace.describe(f"mix-{number}", f"user-{number}", "c", MESSAGES)
         trace.start_llm(f"model-{number}", MESSAGES)
-    payloads = [trace.end("complete", f"answer {n}") for n, trace in enumerate(traces)]
+    finished = [trace.end("complete", f"answer {n}") for n, trace in enumerate(traces)]
     for number, trace in enumerate(traces):
-        tracking.write_trace(payloads[number])
+        tracking.write_trace(finished[number])
         found = reader.trace(trace.trace_id)
         assert found.info.trace_metadata["mlflow.trace.user"] == f"user-{number}"
         assert llm_span(reader, trace.trace_id).inputs["model"] == f"model-{number}"
@@ -314,9 +314,9 @@ def test_a_verdict_on_a_trace_mlflow_does_not_have_is_refused(tracking: Tracking
 
 def test_a_server_that_is_not_there_is_unreachable(recorder: Recorder) -> None:
     away = TrackingServer(f"http://127.0.0.1:{free_port()}", EXPERIMENT, timeout_s=1)
-    _, payload = record(recorder)
+    _, trace = record(recorder)
     for work in (
-        lambda: away.write_trace(payload),
+        lambda: away.write_trace(trace),
         lambda: away.write_verdict(verdict("tr-" + "f" * 32, True)),
         lambda: away.withdraw("tr-" + "f" * 32, "a-1"),
         away.experiment_id,
@@ -331,11 +331,11 @@ def test_a_server_that_would_not_tell_its_version_once_is_asked_again(
 ) -> None:
     with forgetful_proxy(mlflow_server.url) as address:
         through_proxy = TrackingServer(address, EXPERIMENT)
-        trace_id, payload = record(recorder)
+        trace_id, trace = record(recorder)
         with pytest.raises(NotDelivered) as caught:
-            through_proxy.write_trace(payload)
+            through_proxy.write_trace(trace)
         assert (caught.value.refused, caught.value.unreachable) == (False, True)
-        through_proxy.write_trace(payload)
+        through_proxy.write_trace(trace)
     assert len(reader.trace(trace_id).data.spans) == 2
 
 

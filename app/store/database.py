@@ -40,6 +40,11 @@ class Database:
         self._sqlite_path = make_url(url).database if url.startswith("sqlite") else None
         make_engine = _sqlite_engine if self._sqlite_path else _postgresql_engine
         self._engine = make_engine(url, durable)
+        # By whether they write; both take their connections from the one pool.
+        self._engines = {
+            writes: self._engine.execution_options(thumbprint_writes=writes)
+            for writes in (False, True)
+        }
         self._readers: NativeThread | None = None
         self._writers: GroupCommit | None = None
         if self._sqlite_path and native_thread.is_needed():
@@ -104,8 +109,7 @@ class Database:
         self._engine.dispose()
 
     def _transact(self, work: Work[Result], *, writes: bool) -> Result:
-        engine = self._engine.execution_options(thumbprint_writes=writes)
-        with engine.begin() as connection:
+        with self._engines[writes].begin() as connection:
             return work(connection)
 
     @contextmanager

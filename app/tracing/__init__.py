@@ -1,9 +1,9 @@
 """The only package that writes to MLflow: `spans` records a turn, `tracking` delivers it.
 
-A trace is recorded in memory, serialised to JSON when its turn ends, and only then written to
-the tracking server: at once by the web process, or later from the outbox by the relay, under the
-same trace ID. MLflow's own exporter is replaced because it swallows every failure (a warning in
-a log is all that is left of a trace) and costs one request a span.
+A trace is recorded in memory and written to the tracking server when its turn has ended: at once by
+the web process, or later by the relay, from its JSON in the outbox and under the same trace ID.
+MLflow's own exporter is replaced because it swallows every failure (a warning in a log is all that
+is left of a trace) and costs one request a span.
 """
 
 import os

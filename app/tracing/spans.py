@@ -1,4 +1,4 @@
-"""Records one turn as MLflow spans and hands back the finished trace as JSON.
+"""Records one turn as MLflow spans and hands back the finished trace.
 
 The spans are made by hand and detached (`start_span_no_context`): a `with` block across a
 generator leaks its span into whoever consumes it. They pass through MLflow's own pipeline, which
@@ -15,12 +15,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import mlflow
-from mlflow.entities import LiveSpan, SpanEvent, SpanStatusCode, SpanType, Trace
+from mlflow.entities import LiveSpan, SpanEvent, SpanStatusCode, SpanType
+from mlflow.entities import Trace as Trace
 from mlflow.entities.span import NO_OP_SPAN_TRACE_ID
 from mlflow.tracing.constant import SpanAttributeKey, TraceMetadataKey
 from mlflow.tracing.processor.mlflow_v3 import MlflowV3SpanProcessor
 from mlflow.tracing.provider import provider, safe_set_span_in_context
 from mlflow.tracing.trace_manager import InMemoryTraceManager
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import IdGenerator
@@ -113,7 +115,7 @@ class Recorder:
         self._tags = dict(tags)
         self._clock_ns = clock_ns
         self._finished = _FinishedTraces()
-        self._tracers = TracerProvider(id_generator=_TraceIds())
+        self._tracers = TracerProvider(resource=Resource.get_empty(), id_generator=_TraceIds())
         self._tracers.add_span_processor(
             MlflowV3SpanProcessor(self._finished, export_metrics=False)
         )
@@ -215,8 +217,8 @@ class TurnTrace:
         *,
         usage: TokenUsage | None = None,
         error: Exception | None = None,
-    ) -> str:
-        """End every span and return the whole trace as JSON, ready for `TrackingServer.write`.
+    ) -> Trace:
+        """End every span and return the whole trace, ready for `TrackingServer.write_trace`.
 
         `ending` becomes the tag `thumbprint.ending`; `error` sets status ERROR and is recorded
         as the exception event.
@@ -248,4 +250,4 @@ class TurnTrace:
         trace.info.tags.update(self._tags, **{"thumbprint.ending": ending})
         # A span that the agent left open has no end and cannot be stored.
         trace.data.spans = [span for span in trace.data.spans if span.end_time_ns]
-        return str(trace.to_json())
+        return trace

@@ -123,13 +123,12 @@ class TrackingServer:
                     raise
         return str(known.experiment_id)
 
-    def write_trace(self, payload: str) -> None:
-        """Write a trace from its JSON (`TurnTrace.end`); returns once it is stored for good.
+    def write_trace(self, trace: Trace) -> None:
+        """Write a trace (`TurnTrace.end`); returns once it is stored for good.
 
         Raises `NotDelivered`. Writing the same trace again changes nothing.
         """
         experiment_id = self.experiment_id()
-        trace = Trace.from_json(payload)
         trace.info.trace_location = TraceLocation.from_experiment_id(experiment_id)
         with explained():
             stored = self._client.start_trace(trace.info)
@@ -195,6 +194,12 @@ class TrackingServer:
         if (updated.metadata or {}).keys() - verdict.metadata.keys():
             self._client.delete_assessment(verdict.trace_id, verdict.assessment_id)
             self._client.log_assessment(verdict.trace_id, assessment)
+
+
+def trace_from_json(text: str) -> Trace:
+    """The trace whose `to_json` that is."""
+    trace: Trace = Trace.from_json(text)
+    return trace
 
 
 def _as_assessment(verdict: Verdict) -> Assessment:

@@ -24,7 +24,7 @@ from app.rendering import render
 from app.store import turns as store
 from app.store.database import Database
 from app.store.turns import TurnEnd, TurnRow
-from app.tracing.spans import TurnTrace
+from app.tracing.spans import Trace, TurnTrace
 from app.tracing.tracking import NotDelivered, TrackingServer
 from app.turns.running import EndedTurn, RunningTurn
 
@@ -106,7 +106,7 @@ class TurnEnder:
             [{"role": "user", "content": row.question}],
             tags_of(row),
         )
-        payload = trace.end("interrupted", answer, error=error)
+        finished = trace.end("interrupted", answer, error=error)
         end = TurnEnd(
             turn_id=row.id,
             ending="interrupted",
@@ -117,7 +117,7 @@ class TurnEnder:
             error_message=error.message,
             error_retryable=True,
         )
-        self._database.write(lambda c: self._save(c, end, row.trace_id, payload))
+        self._database.write(lambda c: self._save(c, end, row.trace_id, finished))
         self._note(EndedTurn("interrupted"))
         return end
 
@@ -130,7 +130,7 @@ class TurnEnder:
         if completion and ending != "complete":
             completion.cancel()
         answer = turn.answer()
-        payload = turn.trace.end(
+        trace = turn.trace.end(
             ending, answer, usage=completion.usage if completion else None, error=error
         )
         html = self._render(answer)
@@ -139,22 +139,22 @@ class TurnEnder:
             ending=ending,
             answer=answer,
             html=html,
-            trace_state=self._store_trace(turn.trace.trace_id, payload),
+            trace_state=self._store_trace(turn.trace.trace_id, trace),
             finish_reason=None if error else _finish_reason(turn, ending),
             error_code=error.code if error else None,
             error_message=error.message if error else None,
             error_retryable=error.retryable if error else None,
             first_token_at=turn.first_token_at,
         )
-        self._save_for_sure(end, turn.trace.trace_id, payload)
+        self._save_for_sure(end, turn.trace.trace_id, trace)
         return end
 
-    def _save_for_sure(self, end: TurnEnd, trace_id: str, payload: str) -> None:
+    def _save_for_sure(self, end: TurnEnd, trace_id: str, trace: Trace) -> None:
         give_up_at = time.monotonic() + self._patience_s
         failed = False
         while True:
             try:
-                return self._database.write(lambda c: self._save(c, end, trace_id, payload))
+                return self._database.write(lambda c: self._save(c, end, trace_id, trace))
             except Unavailable:
                 if time.monotonic() > give_up_at:
                     raise
@@ -166,13 +166,13 @@ class TurnEnder:
                 raise
             time.sleep(RETRY_S)
 
-    def _save(self, connection: Connection, end: TurnEnd, trace_id: str, payload: str) -> None:
+    def _save(self, connection: Connection, end: TurnEnd, trace_id: str, trace: Trace) -> None:
         now = self._clock()
         row = store.finish_turn(connection, end, now)
         if row is None:
             raise Conflict("This turn was ended by another process.")
         if end.trace_state == "queued":
-            outbox.put(connection, "trace", trace_id, {"trace": payload}, now)
+            outbox.put(connection, "trace", trace_id, {"trace": trace.to_json()}, now)
         if end.ending == "stopped" and self._implicit_signals:
             keep(connection, row, Opinion("implicit_stop", True, source="CODE"), now)
 
@@ -182,7 +182,7 @@ class TurnEnder:
         # A very long answer takes half a second, in which every other stream would stand still.
         return self._native_thread.run(lambda: render(answer))
 
-    def _store_trace(self, trace_id: str, payload: str) -> TraceState:
+    def _store_trace(self, trace_id: str, trace: Trace) -> TraceState:
         stored, answered, given_up = threading.Event(), threading.Event(), threading.Event()
         deadline = time.monotonic() + STORE_DEADLINE_S
         if not self._stores.acquire(timeout=STORE_DEADLINE_S):
@@ -190,7 +190,7 @@ class TurnEnder:
 
         def write() -> None:
             try:
-                self._tracking.write_trace(payload)
+                self._tracking.write_trace(trace)
                 stored.set()
             except NotDelivered as error:
                 log.warning("a trace goes to the outbox", extra={"reason": error})
