@@ -80,6 +80,12 @@ def put(
     )
 
 
+def has_due(connection: Connection, now: int) -> bool:
+    """Whether there may be a row to claim: only reads, so looking often costs next to nothing."""
+    some = select(outbox.c.id).where(outbox.c.dead_reason.is_(None), _is_due(now)).limit(1)
+    return connection.execute(some).first() is not None
+
+
 def claim(connection: Connection, now: int) -> Parcel | None:
     """Lease the oldest row that is due and has no earlier row of its trace before it."""
     earlier = outbox.alias()
@@ -88,10 +94,9 @@ def claim(connection: Connection, now: int) -> Parcel | None:
         earlier.c.id < outbox.c.id,
         earlier.c.dead_reason.is_(None),
     )
-    due = or_(outbox.c.available_at <= now, outbox.c.available_at > now + LONGEST_WAIT_MS)
     oldest = (
         select(outbox.c.id)
-        .where(outbox.c.dead_reason.is_(None), due, ~blocked)
+        .where(outbox.c.dead_reason.is_(None), _is_due(now), ~blocked)
         .order_by(outbox.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -188,6 +193,10 @@ def dead_letters(connection: Connection, limit: int = 50) -> list[tuple[int, str
         .limit(limit)
     )
     return [(row.id, row.kind, row.trace_id, row.dead_reason) for row in rows]
+
+
+def _is_due(now: int) -> ColumnElement[bool]:
+    return or_(outbox.c.available_at <= now, outbox.c.available_at > now + LONGEST_WAIT_MS)
 
 
 def _leased(parcel: Parcel) -> tuple[ColumnElement[bool], ...]:

@@ -55,6 +55,8 @@ class Relay:
 
     def deliver_next(self) -> float:
         """Deliver one row if one is due; returns how long to wait before the next, in seconds."""
+        if not self._database.read(lambda c: outbox.has_due(c, self._clock())):
+            return IDLE_S
         parcel = self._database.write(lambda c: outbox.claim(c, self._clock()))
         if parcel is None:
             return IDLE_S

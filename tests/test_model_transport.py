@@ -119,6 +119,19 @@ def test_failures_are_what_httpx_calls_them() -> None:
             handler.go.release()
 
 
+@pytest.mark.parametrize("shape", ["chunks", "length"])
+def test_an_answer_has_so_much_time_in_all_however_often_something_comes(shape: str) -> None:
+    with endpoint() as (handler, url), httpx2.Client(transport=ModelTransport(url)) as client:
+        with client.stream("POST", f"{url}/{shape}", json={}, timeout=0.3) as answer:
+            pieces = answer.iter_bytes()
+            handler.go.release()
+            assert next(pieces) == PIECES[0]
+            with pytest.raises(httpx2.ReadTimeout):
+                next(pieces)
+        for _ in PIECES:
+            handler.go.release()
+
+
 def test_a_proxy_of_the_environment_is_used_with_its_password_and_not_where_it_is_not_to_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -6,6 +6,7 @@ See https://www.python-httpx.org/advanced/transports/ and https://urllib3.readth
 """
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.request import getproxies, proxy_bypass
@@ -65,7 +66,7 @@ class ModelTransport(httpx2.BaseTransport):
         return httpx2.Response(
             answer.status,
             headers=list(answer.headers.items()),
-            stream=_Body(answer),
+            stream=_Body(answer, patience["read"]),
             extensions={"interrupt": lambda: _interrupt(answer)},
         )
 
@@ -75,19 +76,44 @@ class ModelTransport(httpx2.BaseTransport):
 
 
 class _Body(httpx2.SyncByteStream):
-    def __init__(self, answer: BaseHTTPResponse) -> None:
+    """What comes after the head, for at most `patience_s` in all.
+
+    One timer for the whole of it: a timeout for each read costs a tenth of what reading does.
+    """
+
+    def __init__(self, answer: BaseHTTPResponse, patience_s: float) -> None:
         self._answer = answer
+        self._patience_s = patience_s
+        self._ran_out = False
 
     def __iter__(self) -> Iterator[bytes]:
         answer = self._answer
-        with _translated():
-            if answer.chunked:
-                yield from answer.read_chunked(_READ_AT_ONCE)
-            else:  # whatever is there, instead of waiting until there is that much
-                yield from iter(lambda: answer.read1(_READ_AT_ONCE), b"")
+        sock = getattr(answer.connection, "sock", None)  # None where the connection ends with it
+        if sock:
+            sock.settimeout(None)
+        timer = threading.Timer(self._patience_s, self._run_out)
+        timer.daemon = True
+        timer.start()
+        try:
+            with _translated():
+                if answer.chunked:
+                    yield from answer.read_chunked(_READ_AT_ONCE)
+                else:  # whatever is there, instead of waiting until there is that much
+                    yield from iter(lambda: answer.read1(_READ_AT_ONCE), b"")
+        except httpx2.ReadError:
+            if not self._ran_out:
+                raise
+        finally:
+            timer.cancel()
+        if self._ran_out:
+            raise httpx2.ReadTimeout("the answer took too long")
 
     def close(self) -> None:
         self._answer.close()
+
+    def _run_out(self) -> None:
+        self._ran_out = True
+        _interrupt(self._answer)
 
 
 def _interrupt(answer: BaseHTTPResponse) -> None:
