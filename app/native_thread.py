@@ -1,10 +1,12 @@
 """Runs calls that would hold up a gevent worker: all of its streams wait while one call blocks."""
 
+import threading
 from collections.abc import Callable
 from typing import TypeVar, cast
 
 import gevent.monkey
 import gevent.threadpool
+from gevent.lock import Semaphore
 
 Result = TypeVar("Result")
 
@@ -12,6 +14,15 @@ Result = TypeVar("Result")
 def is_needed() -> bool:
     """Whether this process runs on greenlets, which share the one thread."""
     return gevent.monkey.is_module_patched("threading")
+
+
+def cheap_lock() -> "Semaphore | threading.Lock":
+    """A lock for what is taken at every token.
+
+    Under gevent a semaphore: the lock that it puts in `threading` is one in several times the cost.
+    It is not for native threads, where whoever waits needs the event loop of another thread.
+    """
+    return Semaphore() if is_needed() else threading.Lock()
 
 
 class NativeThread:

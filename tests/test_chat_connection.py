@@ -202,3 +202,30 @@ def test_closing_reads_what_is_on_its_way_so_that_the_goodbye_arrives(pair: Pair
     client.close()
     ending.join(5)
     assert not ending.is_alive()
+
+
+def test_whoever_speaks_while_the_goodbye_waits_for_room_gets_the_frame_before_it_whole(
+    pair: Pair,
+) -> None:
+    connection, client = pair
+    large = bytes(10_000_000)
+    connection.writer.offer(iter([large, b"", b""]).__next__)
+
+    def serve() -> None:
+        read_to_the_end(connection)
+        connection.end()
+
+    serving = threading.Thread(target=serve)
+    closing = threading.Thread(target=connection.close, args=(1012, ""))
+    serving.start()
+    closing.start()
+    left = len(large)
+    while left:
+        client.sendall(encode(PONG, b""))
+        left -= (got := len(client.recv(min(left, 100_000))))
+        assert got, f"cut off with {left} bytes left"
+    assert client.recv(100) == GOODBYE
+    client.close()
+    for one in (serving, closing):
+        one.join(5)
+        assert not one.is_alive()

@@ -193,6 +193,13 @@ def test_an_error_in_the_middle_of_the_stream_fails_the_answer(
     assert "CUDA" not in error.message
 
 
+def test_an_answer_that_failed_leaves_no_timer_behind(scripted_model: ScriptedModel) -> None:
+    answer = Answer(tokens=["So ", event(error={"message": "overloaded"})])
+    _, error = failure(complete(scripted_model, answer))
+    assert error.__traceback__  # which holds on to what was reading
+    eventually(lambda: not any(isinstance(one, threading.Timer) for one in threading.enumerate()))
+
+
 @pytest.mark.parametrize(
     "harmless",
     [

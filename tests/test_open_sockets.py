@@ -11,8 +11,10 @@ import pytest
 from flask import Flask
 from websockets.exceptions import ConnectionClosed
 
+from app.web.open_sockets import OpenSockets
 from e2e.visitor import ChatSocket, Turn, Visitor
 from tests.served_app import served
+from tests.waiting import eventually
 from tests.web_client import app_with, close, parts_of
 
 
@@ -83,3 +85,35 @@ def test_at_the_very_end_a_stream_is_closed_too_and_can_be_resumed(
         again.send({"type": "resume", **after})
         rest = again.read_until(Turn(turn.client_request_id))
     assert turn.text + rest.text == "one two"
+
+
+class Ticking:
+    """A socket that fails at its first beat, or wants to be closed at it."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.failure = failure
+        self.closed_with: tuple[int, str] | None = None
+
+    def idle(self) -> bool:
+        return True
+
+    def beat(self, now: float) -> tuple[int, str]:
+        if self.failure:
+            raise self.failure
+        return 1001, "idle"
+
+    def close(self, code: int, reason: str) -> None:
+        self.closed_with = (code, reason)
+
+
+def test_a_socket_that_fails_at_its_beat_does_not_take_the_beat_from_the_others() -> None:
+    sockets = OpenSockets()
+    failing, fine = Ticking(RuntimeError("oh")), Ticking()
+    sockets.add(failing)
+    sockets.add(fine)
+    eventually(lambda: fine.closed_with == (1001, "idle"))
+    later = Ticking()
+    sockets.add(later)
+    eventually(lambda: later.closed_with == (1001, "idle"))
+    for one in (failing, fine, later):
+        sockets.discard(one)

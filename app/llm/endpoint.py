@@ -4,10 +4,11 @@ The SDK sends the request and raises its errors; reading the stream's lines is o
 SDK's chunk objects cost several times as much as everything else that happens to a token.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gevent
 import httpx2
@@ -103,7 +104,11 @@ class _StreamedCompletion(Completion):
             ) as response:
                 self._interrupt = response.http_response.extensions["interrupt"]
                 if not self._cancelled:
-                    yield from self._read(response.iter_bytes())
+                    # Closed when it fails, too: an error's traceback would keep it, and its timer.
+                    with closing(
+                        cast(Generator[bytes, None, None], response.iter_bytes())
+                    ) as chunks:
+                        yield from self._read(chunks)
         except (openai.APIError, httpx2.HTTPError, httpx2.StreamError, OSError) as error:
             if not self._cancelled:
                 raise _explain(error) from error
@@ -114,8 +119,8 @@ class _StreamedCompletion(Completion):
 
     def cancel(self) -> None:
         self._cancelled = True
-        if self._interrupt is not None:
-            self._interrupt()
+        if (interrupt := self._interrupt) is not None:
+            interrupt()
         elif isinstance(self._reader, gevent.Greenlet):
             # Still connecting or waiting for the headers. A plain thread notices when they come.
             self._reader.kill(block=False)

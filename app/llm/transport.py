@@ -135,16 +135,19 @@ def _translated() -> Iterator[None]:
         raise httpx2.ReadTimeout(str(error)) from error
     # A connection that is shut down while it is read is a ValueError with TLS.
     except (HTTPError, OSError, ValueError) as error:
+        if any(isinstance(cause, TimeoutError) for cause in error.args):  # while the request went
+            raise httpx2.WriteTimeout(str(error)) from error
         raise httpx2.ReadError(str(error)) from error
 
 
 def _proxy_for(url: httpx2.URL) -> str | None:
-    proxies = getproxies()
-    if proxy_bypass(url.host):
+    if proxy_bypass(url.netloc.decode()):
         return None
-    return proxies.get(url.scheme) or proxies.get("all")
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 def _credentials(proxy: str) -> dict[str, str]:
-    auth = urllib3.util.parse_url(proxy).auth
+    auth = urllib3.util.parse_url(proxy).auth_decoded_joined
     return dict(urllib3.make_headers(proxy_basic_auth=auth)) if auth else {}

@@ -10,8 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from gevent.lock import Semaphore
-
+from app.native_thread import cheap_lock
 from app.protocol import token_frame
 from app.turn_log.log import TurnLog
 
@@ -35,8 +34,7 @@ class TurnWriter:
         self._next_seq = 0
         self.is_due = False
         """Whether the flusher comes by for what is pending; for the flusher alone."""
-        # gevent's own costs a fraction of the lock that it puts in `threading`.
-        self.flushing = Semaphore()
+        self.flushing = cheap_lock()
         """Held from taking frames to having them in the log, so that they stay in order."""
 
     def write(self, text: str) -> None:

@@ -2,10 +2,9 @@
 
 from dataclasses import asdict, dataclass
 
-from gevent.lock import Semaphore
-
 from app.clock import Clock
 from app.llm.agent import Completion
+from app.native_thread import cheap_lock
 from app.protocol import Ending
 from app.tracing.spans import TurnTrace
 from app.turn_log import BuildFrame, TurnWriter
@@ -66,8 +65,7 @@ class RunningTurn:
         self.was_cut = False
         """Whether the answer went on after all that is taken of one."""
         self._open = True
-        # Taken for every token; gevent's own costs a fraction of the one it puts in `threading`.
-        self._lock = Semaphore()
+        self._lock = cheap_lock()
 
     def begin(self, completion: Completion) -> bool:
         """Take the answer that is about to come; false once the turn is closed."""

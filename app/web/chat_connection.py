@@ -68,7 +68,9 @@ class ChatConnection:
 
         A message that is too long and a breach of the protocol close the connection.
         """
-        if self._closing:
+        # Until the goodbye is out, what still comes is read and passed over: ending now would cut
+        # off the frame that it waits for.
+        if self._give_up_at is not None:
             return None
         self._is_reading = True
         try:
@@ -102,8 +104,10 @@ class ChatConnection:
         if self._closing:
             return
         self._closing = True
-        self._send(CloseConnection(code, reason), last=True)
-        self._give_up_at = time.monotonic() + LINGER_S
+        try:
+            self._send(CloseConnection(code, reason), last=True)
+        finally:
+            self._give_up_at = time.monotonic() + LINGER_S
 
     def end(self) -> None:
         """Close in the order that TCP wants; takes at most `LINGER_S` longer than the client."""

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from gevent.lock import Semaphore
+from app.native_thread import cheap_lock
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +41,7 @@ class FrameWriter:
         self._socket = sock
         # gevent's sockets wait when full; the plain one beneath says so instead.
         self._plain: Any = getattr(sock, "_sock", sock)
-        # Taken for every frame; the lock that gevent puts in `threading` costs several times that.
-        self._lock = Semaphore()
+        self._lock = cheap_lock()
         self._due: dict[Source, None] = {}
         self._done = False
 

@@ -1,8 +1,11 @@
 """The open sockets of this process: their pings, and how they are closed when it shuts down."""
 
+import logging
 import threading
 import time
 from typing import Protocol
+
+log = logging.getLogger(__name__)
 
 # Of the registry that RFC 6455 founded (https://www.iana.org/assignments/websocket/).
 GOING_AWAY = 1001
@@ -95,8 +98,11 @@ class OpenSockets:
         while self._is_used():
             time.sleep(BEAT_S)
             for number, socket in enumerate((*self._open, *self._closing)):
-                if verdict := socket.beat(time.monotonic()):
-                    self._close(socket, *verdict)
+                try:
+                    if verdict := socket.beat(time.monotonic()):
+                        self._close(socket, *verdict)
+                except Exception:
+                    log.exception("a socket has missed a beat")  # the others keep theirs
                 if not number % 100:
                     time.sleep(0)  # streams go on meanwhile
 
