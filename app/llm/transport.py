@@ -22,7 +22,7 @@ from urllib3.exceptions import (
 from urllib3.response import BaseHTTPResponse
 
 # Connections kept for the next answers; more may be open at once.
-_KEPT = 1000
+_KEPT = 100
 _READ_AT_ONCE = 64 * 1024
 
 # It warns of each connection that is not kept.
