@@ -150,8 +150,8 @@ MUTATIONS = (
     Mutation(
         "M5",
         "app/turns/running.py",
-        "self.was_cut = len(piece) > self._room",
-        "self.was_cut = False",
+        "return self._room < 0",
+        "return False",
     ),
     Mutation("M6", "app/llm/endpoint.py", "_LONGEST_LINE = 1_000_000", "_LONGEST_LINE = 10**12"),
     Mutation("M7", "frontend/inline.js", "link.dataset.to = to;", "link.lang = to;"),

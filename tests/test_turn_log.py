@@ -229,22 +229,57 @@ def test_the_last_text_and_the_last_frame_do_not_wait_for_the_interval() -> None
     writer.write("Hello")
     eventually(lambda: turn_log.times, every=0.001)
     writer.write(" world")
-    writer.flush()
+    writer.seal()
     assert [json.loads(frame)["content"] for frame in read(turn_log)[0]] == ["Hello", " world"]
-    writer.write("!")
     writer.write_frame(terminal, ends_turn=True)
     frames, ended = read(turn_log)
-    assert [json.loads(frame)["seq"] for frame in frames] == [0, 1, 2, 3]
+    assert [json.loads(frame)["seq"] for frame in frames] == [0, 1, 2]
     assert ended
 
 
-def test_text_stays_in_order_however_often_a_turn_flushes_itself() -> None:
+def test_what_is_written_once_a_turn_is_sealed_reaches_nobody_and_is_no_part_of_the_answer() -> None:
     turn_log = MemoryTurnLog()
-    writer = writer_of(turn_log, interval_s=0.0)
+    writer = writer_of(turn_log)
+    writer.write("Hello")
+    writer.seal()
+    writer.write(" world")
+    writer.write_frame(terminal, ends_turn=True)
+    assert [frame.get("content") for frame in written(turn_log)] == ["Hello", None]
+    assert (writer.text(), writer.pieces) == ("Hello", 1)
+
+
+def test_the_answer_is_what_readers_got_whenever_another_thread_seals_it() -> None:
+    for _ in range(50):
+        turn_log = MemoryTurnLog()
+        writer = writer_of(turn_log, interval_s=0.0)
+        begun, sealed = threading.Event(), threading.Event()
+
+        def write(writer: TurnWriter, begun: threading.Event, sealed: threading.Event) -> None:
+            while not sealed.is_set():
+                writer.write("x")
+                begun.set()
+
+        thread = threading.Thread(target=write, args=(writer, begun, sealed))
+        thread.start()
+        begun.wait()
+        writer.seal()
+        answer = writer.text()
+        sealed.set()
+        thread.join()
+        writer.write_frame(terminal, ends_turn=True)
+        text = "".join(frame.get("content", "") for frame in written(turn_log))
+        assert (text, writer.text()) == (answer, answer)
+
+
+def test_text_stays_in_order_however_often_a_turn_is_flushed() -> None:
+    turn_log = MemoryTurnLog()
+    turn_log.create("t")
+    flusher = Flusher(turn_log, 0.0)
+    writer = TurnWriter(flusher, "t", "r1")
     for number in range(2000):
         writer.write(f"{number},")
         if number % 7 == 0:
-            writer.flush()
+            flusher.flush(writer)
     writer.write_frame(terminal, ends_turn=True)
     frames = written(turn_log)
     assert [frame["seq"] for frame in frames] == list(range(len(frames)))

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from app.clock import Clock, now_ms
 from app.native_thread import cheap_lock
 from app.protocol import token_frame
 from app.turn_log.log import TurnLog
@@ -23,15 +24,28 @@ BuildFrame = Callable[[int], str]
 
 
 class TurnWriter:
-    """Writes one turn to the log. Text and frames come out in the order they went in."""
+    """Writes one turn to the log. Text and frames come out in the order they went in.
 
-    def __init__(self, flusher: "Flusher", turn_id: str, client_request_id: str) -> None:
+    What it has made frames of is the answer: so what is stored is exactly what readers are sent.
+    """
+
+    def __init__(
+        self, flusher: "Flusher", turn_id: str, client_request_id: str, clock: Clock = now_ms
+    ) -> None:
         self.turn_id = turn_id
         self._flusher = flusher
         self._client_request_id = client_request_id
+        self._clock = clock
         # Filled by the turn's thread, emptied by the flusher's; a deque needs no lock for that.
-        self._pending: deque[str | tuple[BuildFrame, bool]] = deque()
+        # None seals it: text that comes after is dropped.
+        self._pending: deque[str | tuple[BuildFrame, bool] | None] = deque()
+        self._sealed = False
         self._next_seq = 0
+        self._texts: list[str] = []
+        self.pieces = 0
+        """Pieces of text in frames by now."""
+        self.latest_at = 0
+        """When the latest text was put in a frame, in milliseconds since the epoch; 0: never."""
         self.is_due = False
         """Whether the flusher comes by for what is pending; for the flusher alone."""
         self.flushing = cheap_lock()
@@ -40,19 +54,26 @@ class TurnWriter:
     def write(self, text: str) -> None:
         """Add text of the answer; it leaves with whatever else gathers."""
         self._pending.append(text)
-        self._flusher.schedule(self)
+        # Asked after the text was added: as long as it is due, that text is still to be taken.
+        if not self.is_due:
+            self._flusher.schedule(self)
 
     def write_frame(self, build: BuildFrame, *, ends_turn: bool = False) -> None:
         """Add a whole frame, built once its `seq` is known; the last one leaves at once."""
         self._pending.append((build, ends_turn))
         if ends_turn:
-            self.flush()
+            self._flusher.flush(self)
         else:
             self._flusher.schedule(self)
 
-    def flush(self) -> None:
-        """Put into the log what is pending, without waiting for more to gather."""
+    def seal(self) -> None:
+        """Put into the log what is pending, without waiting; text that comes later is dropped."""
+        self._pending.append(None)
         self._flusher.flush(self)
+
+    def text(self) -> str:
+        """All text that is in frames; once sealed, the whole of it."""
+        return "".join(self._texts)
 
     def take_frames(self) -> tuple[list[str], bool]:
         """Turn what is pending into frames, and say if the last one ends the turn.
@@ -65,11 +86,16 @@ class TurnWriter:
         while self._pending:
             item = self._pending.popleft()
             if isinstance(item, str):
-                text += item
+                if not self._sealed:
+                    text += item
+                    self.pieces += 1
                 continue
             if text:
                 frames.append(self._token_frame(text))
                 text = ""
+            if item is None:
+                self._sealed = True
+                continue
             build, ended = item
             frames.append(build(self._take_seq()))
         if text:
@@ -77,6 +103,8 @@ class TurnWriter:
         return frames, ended
 
     def _token_frame(self, text: str) -> str:
+        self._texts.append(text)
+        self.latest_at = self._clock()
         return token_frame(self._client_request_id, self._take_seq(), text)
 
     def _take_seq(self) -> int:
@@ -98,7 +126,6 @@ class Flusher:
 
     def schedule(self, writer: TurnWriter) -> None:
         """Have `writer` flushed at the next tick, or at once when none was due."""
-        # Asked after the text was added: as long as it is due, that text is still to be taken.
         if writer.is_due:
             return
         writer.is_due = self.busy = True

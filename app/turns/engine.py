@@ -117,7 +117,7 @@ class TurnEngine:
         running = RunningTurn(
             ref,
             trace,
-            TurnWriter(self._flusher, ref.turn_id, client_request_id),
+            TurnWriter(self._flusher, ref.turn_id, client_request_id, self._clock),
             started_at=turn.now,
             deadline=self._monotonic() + self._rules.timeout_s,
             clock=self._clock,
@@ -214,9 +214,8 @@ class TurnEngine:
                 for piece in completion:
                     if not turn.add(piece):
                         break
-                    if turn.was_cut:
-                        completion.cut()
-                        break
+            if turn.was_cut:
+                completion.cut()
         except ModelError as error:
             log.warning("a turn failed", exc_info=True)
             ending: Ending = "failed"
@@ -233,7 +232,6 @@ class TurnEngine:
 
     def _end(self, turn: RunningTurn, ending: Ending, error: ModelError | None) -> None:
         try:
-            turn.flush()  # the last text need not wait until the end is safe
             self._ender.end(turn, ending, error)
         finally:
             self.running.pop(turn.ref.turn_id, None)

@@ -57,13 +57,9 @@ class RunningTurn:
         self.completion: Completion | None = None
         self.first_token_at: int | None = None
         self._started_at = started_at
-        self._last_piece_at = started_at
         self._writer = writer
         self._clock = clock
-        self._pieces: list[str] = []
         self._room = most_chars
-        self.was_cut = False
-        """Whether the answer went on after all that is taken of one."""
         self._open = True
         self._lock = cheap_lock()
 
@@ -74,30 +70,42 @@ class RunningTurn:
             return self._open
 
     def add(self, piece: str) -> bool:
-        """Add text to the answer and the log; false once the turn is closed."""
+        """Add text to the answer and the log; false once no more of it is taken.
+
+        For the turn's own thread. It takes no lock at each token: whatever comes just as the turn
+        is closed, the writer drops.
+        """
+        if not self._open:
+            return False
         piece = piece.replace("\0", "")  # PostgreSQL cannot store it
-        with self._lock:
-            self.was_cut = len(piece) > self._room
+        self._room -= len(piece)
+        if self._room < 0:
             piece = piece[: self._room]
-            if self._open and piece:
-                self._last_piece_at = self._clock()
-                if not self._pieces:
-                    self.first_token_at = self._last_piece_at
-                self._pieces.append(piece)
-                self._room -= len(piece)
-                self._writer.write(piece)
-            return self._open
+        if piece:
+            if self.first_token_at is None:
+                self.first_token_at = self._clock()
+            self._writer.write(piece)
+        return self._room >= 0
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether the answer went on after all that is taken of one."""
+        return self._room < 0
 
     def close(self) -> bool:
-        """Accept no more text; true for the one caller who is to end the turn."""
+        """Accept no more text; true for the one caller who is to end the turn.
+
+        The text so far leaves at once: it need not wait until the end is safe.
+        """
         with self._lock:
             was_open, self._open = self._open, False
-            return was_open
+        if was_open:
+            self._writer.seal()
+        return was_open
 
     def answer(self) -> str:
-        """The text so far: exactly what readers are sent."""
-        with self._lock:
-            return "".join(self._pieces)
+        """The text that readers are sent: so far, and once the turn is closed, all of it."""
+        return self._writer.text()
 
     def ids(self) -> dict[str, str]:
         """By what the log names it."""
@@ -107,21 +115,17 @@ class RunningTurn:
         """What it took, once it has ended."""
         # A clock that has jumped back must not take from the sums that are kept of these.
         duration_s = max(0, self._clock() - self._started_at) / 1000
-        pieces = len(self._pieces)
+        pieces = self._writer.pieces
         if self.first_token_at is None:
             return EndedTurn(ending, pieces, None, duration_s)
-        streamed_s = (self._last_piece_at - self.first_token_at) / 1000
+        streamed_s = (self._writer.latest_at - self.first_token_at) / 1000
         return EndedTurn(
             ending,
             pieces,
             max(0, self.first_token_at - self._started_at) / 1000,
             duration_s,
-            (pieces - 1) / streamed_s if streamed_s > 0 else None,
+            (pieces - 1) / streamed_s if pieces > 1 and streamed_s > 0 else None,
         )
-
-    def flush(self) -> None:
-        """Send the text so far without waiting for more."""
-        self._writer.flush()
 
     def write_frame(self, build: BuildFrame, *, ends_turn: bool = False) -> None:
         """Write a whole frame to the log."""
