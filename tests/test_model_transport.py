@@ -1,6 +1,7 @@
 """The requests to the model: answers in every shape HTTP has for them, and through a proxy."""
 
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,17 +31,26 @@ class Endpoint(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         shape = self.path.rsplit("/", 1)[-1]
-        if shape == "chunks":
+        squeeze = zlib.compressobj(wbits=31)
+        if shape in ("chunks", "gzip"):
             self.send_header("Transfer-Encoding", "chunked")
         elif shape == "length":
             self.send_header("Content-Length", str(len(b"".join(PIECES))))
         else:
             self.send_header("Connection", "close")
+        if shape == "gzip":
+            self.send_header("Content-Encoding", "gzip")
         self.end_headers()
         for piece in PIECES:
             self.go.acquire()
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if shape == "chunks" else piece)
-        if shape == "chunks":
+            if shape == "gzip":
+                sent = squeeze.compress(piece) + squeeze.flush(zlib.Z_SYNC_FLUSH)
+            else:
+                sent = piece
+            if shape in ("chunks", "gzip"):
+                sent = b"%x\r\n%b\r\n" % (len(sent), sent)
+            self.wfile.write(sent)
+        if shape in ("chunks", "gzip"):
             self.wfile.write(b"0\r\n\r\n")
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
@@ -62,16 +72,24 @@ def endpoint() -> Iterator[tuple[type[Endpoint], str]]:
             server.shutdown()
 
 
-@pytest.mark.parametrize("shape", ["chunks", "length", "until it closes"])
+@pytest.mark.parametrize("shape", ["chunks", "gzip", "length", "until it closes"])
 def test_each_piece_is_there_before_the_next_is_sent(shape: str) -> None:
     with endpoint() as (handler, url), httpx2.Client(transport=ModelTransport(url)) as client:
         where = f"{url}/{shape.split(' ', maxsplit=1)[0]}"
         with client.stream("POST", where, json={"some": "thing"}) as answer:
-            pieces = answer.iter_bytes()
+            pieces = answer.iter_raw()
             for piece in PIECES:
                 handler.go.release()
                 assert next(pieces) == piece
             assert list(pieces) == []
+
+
+def test_a_compressed_answer_is_read_by_those_who_would_decompress_it_themselves() -> None:
+    with endpoint() as (handler, url), httpx2.Client(transport=ModelTransport(url)) as client:
+        for _ in PIECES:
+            handler.go.release()
+        assert client.post(f"{url}/gzip", json={}).content == b"".join(PIECES)
+        assert "gzip" in handler.headers_seen[0]["accept-encoding"]
 
 
 def test_a_connection_serves_one_answer_after_another() -> None:

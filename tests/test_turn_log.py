@@ -237,7 +237,7 @@ def test_the_last_text_and_the_last_frame_do_not_wait_for_the_interval() -> None
     assert ended
 
 
-def test_what_is_written_once_a_turn_is_sealed_reaches_nobody_and_is_no_part_of_the_answer() -> None:
+def test_what_comes_once_a_turn_is_sealed_is_sent_to_nobody_and_no_part_of_the_answer() -> None:
     turn_log = MemoryTurnLog()
     writer = writer_of(turn_log)
     writer.write("Hello")

@@ -106,7 +106,7 @@ class _StreamedCompletion(Completion):
                 if not self._cancelled:
                     # Closed when it fails, too: an error's traceback would keep it, and its timer.
                     with closing(
-                        cast(Generator[bytes, None, None], response.iter_bytes())
+                        cast(Generator[bytes, None, None], response.http_response.iter_raw())
                     ) as chunks:
                         yield from self._read(chunks)
         except (openai.APIError, httpx2.HTTPError, httpx2.StreamError, OSError) as error:

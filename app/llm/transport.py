@@ -24,13 +24,16 @@ from urllib3.response import BaseHTTPResponse
 # Connections kept for the next answers; more may be open at once.
 _KEPT = 100
 _READ_AT_ONCE = 64 * 1024
+# urllib3 undoes compression, so whoever reads can take the bytes as they are (`iter_raw`).
+_ACCEPTED = urllib3.make_headers(accept_encoding=True)
+_UNDONE = "content-encoding"
 
 # It warns of each connection that is not kept.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
 class ModelTransport(httpx2.BaseTransport):
-    """Sends requests and streams the answers, piece by piece as they come.
+    """Sends requests and streams the answers, decompressed, piece by piece as they come.
 
     The extension `interrupt` of a response is a callable that ends whoever reads it, from any
     thread.
@@ -56,16 +59,16 @@ class ModelTransport(httpx2.BaseTransport):
                 request.method,
                 str(request.url),
                 body=request.read(),
-                headers=request.headers,
+                headers={**request.headers, **_ACCEPTED},
                 timeout=urllib3.Timeout(connect=patience["connect"], read=patience["read"]),
                 redirect=False,
                 retries=False,
                 preload_content=False,
-                decode_content=False,
+                decode_content=True,
             )
         return httpx2.Response(
             answer.status,
-            headers=list(answer.headers.items()),
+            headers=[one for one in answer.headers.items() if one[0].lower() != _UNDONE],
             stream=_Body(answer, patience["read"]),
             extensions={"interrupt": lambda: _interrupt(answer)},
         )
@@ -97,9 +100,9 @@ class _Body(httpx2.SyncByteStream):
         try:
             with _translated():
                 if answer.chunked:
-                    yield from answer.read_chunked(_READ_AT_ONCE)
+                    yield from answer.read_chunked(_READ_AT_ONCE, decode_content=True)
                 else:  # whatever is there, instead of waiting until there is that much
-                    yield from iter(lambda: answer.read1(_READ_AT_ONCE), b"")
+                    yield from iter(lambda: answer.read1(_READ_AT_ONCE, decode_content=True), b"")
         except httpx2.ReadError:
             if not self._ran_out:
                 raise

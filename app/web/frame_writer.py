@@ -67,7 +67,8 @@ class FrameWriter:
         while self._due and self._lock.acquire(blocking=False):
             rest = b""
             try:
-                rest = self._try_to_send()
+                while self._due and not rest:
+                    rest = self._try_to_send(self._due.popitem()[0])
             except OSError:
                 self._due.clear()  # The reading side notices the dead peer and cleans up.
             finally:
@@ -77,16 +78,15 @@ class FrameWriter:
                 threading.Thread(target=self._finish, args=(rest,), daemon=True).start()
                 return
 
-    def _try_to_send(self) -> bytes:
-        """Send until nothing is due or the socket is full; returns what is left of a frame."""
-        while data := self._take():
-            try:
-                sent = self._plain.send(data, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return data
-            if sent < len(data):
-                return data[sent:]
-        return b""
+    def _try_to_send(self, source: Source) -> bytes:
+        """Send what is there; returns what the socket has no room for."""
+        if self._done or not (data := source()):
+            return b""
+        try:
+            sent = self._plain.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return data
+        return b"" if sent == len(data) else data[sent:]
 
     def _finish(self, rest: bytes) -> None:
         """Send the rest of a frame, waiting as long as it takes, then let go of the lock."""
@@ -97,12 +97,3 @@ class FrameWriter:
         finally:
             self._lock.release()
         self._send_due()
-
-    def _take(self) -> bytes:
-        taken = b""
-        if self._done:
-            self._due.clear()
-        while self._due and not taken:
-            source, _ = self._due.popitem()
-            taken = source()
-        return taken

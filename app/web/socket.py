@@ -6,6 +6,7 @@ The socket only reads turn logs. Dropping it ends nothing; only a `stop` frame e
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from flask import Flask
 from flask_sock import Sock
@@ -172,26 +173,21 @@ class Follower:
         self._turn_id = ref.turn_id
         self._client_request_id = ref.client_request_id
         self._after_seq = after_seq
-        self._writer = writer
         self.finished = False
         self._left = False
-        self._wake: Callable[[], None] = self.wake
-        self._source: Callable[[], bytes] = self._take
+        # Called by the turn log: send what has come since.
+        self._wake: Callable[[], None] = partial(writer.offer, self._take)
 
     def join(self) -> None:
         """Send what is there and whatever follows."""
         # Subscribed before the first read, so that nothing falls in between.
         self._log.subscribe(self._turn_id, self._wake)
-        self.wake()
+        self._wake()
 
     def leave(self) -> None:
         """Send nothing more."""
         self._left = True
         self._log.unsubscribe(self._turn_id, self._wake)
-
-    def wake(self) -> None:
-        """Send what has come since; called by the turn log."""
-        self._writer.offer(self._source)
 
     def _take(self) -> bytes:
         if self._left:
@@ -202,7 +198,7 @@ class Follower:
         taken = bytearray()
         for frame in frames:
             if len(taken) >= MOST_AT_ONCE:
-                self.wake()  # for the rest, once this is sent
+                self._wake()  # for the rest, once this is sent
                 return bytes(taken)
             taken += encode_text(frame)
             self._after_seq += 1
