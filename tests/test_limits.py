@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
+from limits import parse
+from limits.strategies import MovingWindowRateLimiter, SlidingWindowCounterRateLimiter
 
 from app.errors import TooManyRequests
-from app.web.limits import GuessLimiter, RateLimiter
+from app.web.limits import SWEEP_EVERY_S, GuessLimiter, RateLimiter, SweptMemory
 from tests.engines import RedisServer
+from tests.waiting import eventually
 
 PLENTY = "1000/hour"
 
@@ -68,3 +73,30 @@ def test_while_redis_is_away_each_process_counts_for_itself(redis: RedisServer) 
     one.count_message("ann", "192.0.2.1")  # an emptied Redis has forgotten
     with pytest.raises(TooManyRequests):
         other.count_message("ann", "192.0.2.1")
+
+
+def test_whoever_stays_away_is_forgotten() -> None:
+    minutes = itertools.count(0, SWEEP_EVERY_S)  # each look at the clock is a minute later
+    memory = SweptMemory(monotonic=lambda: float(next(minutes)))
+    limit = parse("1000/second")
+    people, addresses = MovingWindowRateLimiter(memory), SlidingWindowCounterRateLimiter(memory)
+    people.hit(limit, "ann")
+    addresses.hit(limit, "192.0.2.1")
+
+    def are_gone() -> bool:
+        people.hit(limit, "bob")
+        known = " ".join([*memory.events, *memory.storage, *memory.expirations, *memory.locks])
+        assert "bob" in known
+        return "ann" not in known and "192.0.2.1" not in known
+
+    eventually(are_gone)
+
+
+def test_counting_starts_no_timer_and_sweeps_nothing_before_its_time() -> None:
+    memory = SweptMemory(monotonic=lambda: 0.0)
+    timer = memory.timer
+    eventually(lambda: not timer.is_alive())  # the one that `limits` starts with
+    people = MovingWindowRateLimiter(memory)
+    assert people.hit(parse("1/hour"), "ann")
+    assert not people.hit(parse("1/hour"), "ann")
+    assert memory.timer is timer

@@ -27,6 +27,8 @@ Answer = TypeVar("Answer")
 
 # Whoever sends a message waits for this.
 REDIS_TIMEOUT_S = 0.5
+# Who has not been counted for that long after their window is over may still be remembered.
+SWEEP_EVERY_S = 60.0
 
 
 class RateLimiter:
@@ -57,7 +59,7 @@ class _Windows:
     """Windows that move with time, in Redis when one answers, else in this process."""
 
     def __init__(self, kind: type[Strategy], redis_url: str | None) -> None:
-        self._own = kind(MemoryStorage())
+        self._own = kind(SweptMemory())
         self._shared = kind(_connect(redis_url)) if redis_url else None
 
     def count(self, limit: RateLimitItem, *whose: str) -> None:
@@ -84,6 +86,33 @@ class _Windows:
             except StorageError as error:
                 log.warning("rate limits are counted by this process alone: %s", error)
         return question(self._own)
+
+
+class SweptMemory(MemoryStorage):
+    """Counts in this process; what has expired is swept out once a minute.
+
+    `limits` itself would start a timer after every message, look at everybody who ever wrote, and
+    keep an empty list of each.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._monotonic = monotonic
+        self._swept_at = monotonic()
+
+    def _MemoryStorage__schedule_expiry(self) -> None:  # noqa: N802 (it is called at every count)
+        if self._monotonic() - self._swept_at < SWEEP_EVERY_S:
+            return
+        self._swept_at = self._monotonic()
+        now = time.time()
+        for key, entries in list(self.events.items()):
+            with self.locks[key]:
+                entries[:] = [entry for entry in entries if entry.expiry > now]
+            if not entries:
+                self.clear(key)
+        for key, expires_at in list(self.expirations.items()):
+            if expires_at <= now:
+                self.clear(key)
 
 
 def _connect(redis_url: str) -> RedisStorage:
