@@ -20,7 +20,7 @@ from pygments.util import ClassNotFound
 LONGEST_HIGHLIGHTED = 4_000
 LONGEST_HIGHLIGHTED_ANSWER = 20_000
 
-_TAGS = frozenset(
+_TAGS = set(
     "p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s a span "  # noqa: SIM905
     "table thead tbody tr th td".split()
 )
@@ -32,7 +32,13 @@ _ATTRIBUTES: dict[str, set[str]] = {
     "a": {"href"},
     "ol": {"start"},
 }
-
+_CLEANER = nh3.Cleaner(
+    tags=_TAGS,
+    attributes=_ATTRIBUTES,
+    url_schemes={"http", "https", "mailto"},
+    link_rel="noopener noreferrer nofollow",
+    set_tag_attribute_values={"a": {"target": "_blank"}},
+)
 
 # A link has to say where it leads: one without a host would be taken for a part of this app.
 _ADDRESS = re.compile(r"https?://|mailto:", re.IGNORECASE)
@@ -70,11 +76,4 @@ _PLAIN = _make_markdown()
 def render(markdown: str) -> str:
     """Return safe HTML for a model's Markdown."""
     parser = _HIGHLIGHTING if len(markdown) <= LONGEST_HIGHLIGHTED_ANSWER else _PLAIN
-    return nh3.clean(
-        parser.render(markdown.translate(_REORDERING)),
-        tags=set(_TAGS),
-        attributes=_ATTRIBUTES,
-        url_schemes={"http", "https", "mailto"},
-        link_rel="noopener noreferrer nofollow",
-        set_tag_attribute_values={"a": {"target": "_blank"}},
-    )
+    return _CLEANER.clean(parser.render(markdown.translate(_REORDERING)))

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, insert, inspect, select, text
+from sqlalchemy import Connection, create_engine, insert, inspect, select, text
 
 from app.errors import Unavailable
 from app.store.database import Database
+from app.store.kept_connection import KeptConnection
 from app.store.tables import conversations, metadata
 
 
@@ -163,3 +164,30 @@ def test_a_folder_that_cannot_be_used_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         database.read(lambda c: c.execute(text("SELECT 1")))
     database.close()
+
+
+def test_a_kept_connection_serves_every_transaction_until_one_fails(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'kept.db'}")
+    kept = KeptConnection(engine)
+
+    def mark(connection: Connection) -> None:
+        connection.execute(text("INSERT INTO marks VALUES (1)"))
+
+    def fail(connection: Connection) -> None:
+        mark(connection)
+        raise ZeroDivisionError
+
+    def marks(connection: Connection) -> tuple[Connection, list[int]]:
+        return connection, list(connection.execute(text("SELECT * FROM marks")).scalars())
+
+    kept.transact(lambda c: c.execute(text("CREATE TABLE marks (mark INTEGER)")).close())
+    kept.transact(mark)
+    first, found = kept.transact(marks)
+    assert found == [1]
+    assert kept.transact(marks)[0] is first
+    with pytest.raises(ZeroDivisionError):
+        kept.transact(fail)
+    assert first.closed
+    assert kept.transact(marks)[1] == [1]
+    kept.close()
+    engine.dispose()

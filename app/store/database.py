@@ -21,6 +21,7 @@ from app.errors import Unavailable
 from app.native_thread import NativeThread
 from app.store.faults import BUSY, DAMAGED, find_words
 from app.store.group_commit import GroupCommit, Result, Work
+from app.store.kept_connection import KeptConnection
 
 log = logging.getLogger(__name__)
 
@@ -45,18 +46,19 @@ class Database:
             writes: self._engine.execution_options(thumbprint_writes=writes)
             for writes in (False, True)
         }
+        self._kept = {writes: KeptConnection(engine) for writes, engine in self._engines.items()}
         self._readers: NativeThread | None = None
         self._writers: GroupCommit | None = None
         if self._sqlite_path and native_thread.is_needed():
             self._readers = NativeThread()
-            self._writers = GroupCommit(lambda work: self._transact(work, writes=True))
+            self._writers = GroupCommit(self._kept[True].transact)
 
     def read(self, work: Work[Result]) -> Result:
         """Run `work` in a transaction that changes nothing."""
         with self._explained():
             if self._readers is None:
                 return self._transact(work, writes=False)
-            return self._readers.run(lambda: self._transact(work, writes=False))
+            return self._readers.run(lambda: self._kept[False].transact(work))
 
     def write(self, work: Work[Result]) -> Result:
         """Run `work` in a transaction; when this returns, its changes survive a crash.
@@ -106,6 +108,8 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
+        for kept in self._kept.values():
+            kept.close()
         self._engine.dispose()
 
     def _transact(self, work: Work[Result], *, writes: bool) -> Result:

@@ -5,14 +5,16 @@ Every function takes an open connection, so that callers decide what belongs in 
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Select,
     bindparam,
+    case,
     func,
     insert,
     select,
@@ -26,6 +28,40 @@ TITLE_CHARS = 80
 
 # A row of the turns table; columns are its attributes.
 TurnRow = Row[Any]
+
+
+def _find_by(**columns: ColumnElement[Any]) -> Select[Any]:
+    return select(turns).where(*(column == bindparam(name) for name, column in columns.items()))
+
+
+# What every turn asks is put together once: that takes as long as asking.
+_BY_REQUEST = _find_by(user=turns.c.user_id, request=turns.c.client_request_id)
+_BY_TRACE = _find_by(trace=turns.c.trace_id)
+_BY_ID = _find_by(turn=turns.c.id)
+_FIRST_CONVERSATION = (
+    select(conversations.c.id)
+    .where(conversations.c.user_id == bindparam("user"))
+    .order_by(conversations.c.created_at, conversations.c.id)
+    .limit(1)
+    .scalar_subquery()
+)
+_INSERT_CONVERSATION = insert(conversations)
+_INSERT_TURN = (
+    insert(turns)
+    .values(
+        answer="",
+        ending="running",
+        # `new` in the person's first conversation, of those not deleted.
+        segment=case((bindparam("conversation") == _FIRST_CONVERSATION, "new"), else_="returning"),
+    )
+    .returning(turns)
+)
+_TOUCH_CONVERSATION = update(conversations).where(conversations.c.id == bindparam("conversation"))
+_FINISH = (
+    update(turns)
+    .where(turns.c.id == bindparam("turn_id"), turns.c.ending == "running")
+    .returning(turns)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +102,14 @@ def _insert_conversation(connection: Connection, turn: NewTurn) -> str:
         title = title[: TITLE_CHARS - 1].rstrip() + "…"
     conversation_id = uuid.uuid4().hex
     connection.execute(
-        insert(conversations).values(
-            id=conversation_id,
-            user_id=turn.user_id,
-            title=title,
-            created_at=turn.now,
-            updated_at=turn.now,
-        )
+        _INSERT_CONVERSATION,
+        {
+            "id": conversation_id,
+            "user_id": turn.user_id,
+            "title": title,
+            "created_at": turn.now,
+            "updated_at": turn.now,
+        },
     )
     return conversation_id
 
@@ -92,30 +129,26 @@ def insert_turn(connection: Connection, turn: NewTurn) -> TurnRow:
     """
     conversation_id = turn.conversation_id or _insert_conversation(connection, turn)
     row = connection.execute(
-        insert(turns)
-        .values(
-            id=turn.id,
-            conversation_id=conversation_id,
-            user_id=turn.user_id,
-            client_request_id=turn.client_request_id,
-            replaces=turn.replaces,
-            question=turn.question,
-            answer="",
-            ending="running",
-            trace_id=turn.trace_id,
-            created_at=turn.now,
-            heartbeat_at=turn.now,
-            app_version=turn.app_version,
-            model=turn.model,
-            segment=_segment_of(connection, turn.user_id, conversation_id),
-        )
-        .returning(turns)
+        _INSERT_TURN,
+        {
+            "id": turn.id,
+            "conversation_id": conversation_id,
+            "user_id": turn.user_id,
+            "client_request_id": turn.client_request_id,
+            "replaces": turn.replaces,
+            "question": turn.question,
+            "trace_id": turn.trace_id,
+            "created_at": turn.now,
+            "heartbeat_at": turn.now,
+            "app_version": turn.app_version,
+            "model": turn.model,
+            "user": turn.user_id,
+            "conversation": conversation_id,
+        },
     ).one()
     if turn.conversation_id:  # a new one has it already
         connection.execute(
-            update(conversations)
-            .where(conversations.c.id == conversation_id)
-            .values(updated_at=turn.now)
+            _TOUCH_CONVERSATION, {"conversation": conversation_id, "updated_at": turn.now}
         )
     return row
 
@@ -130,66 +163,35 @@ def ids_of(row: TurnRow) -> dict[str, str]:
     }
 
 
-def _segment_of(connection: Connection, user_id: str, conversation_id: str) -> str:
-    """`new` in the person's first conversation, of those not deleted; else `returning`."""
-    first = connection.execute(
-        select(conversations.c.id)
-        .where(conversations.c.user_id == user_id)
-        .order_by(conversations.c.created_at, conversations.c.id)
-        .limit(1)
-    ).scalar()
-    return "new" if first == conversation_id else "returning"
-
-
 def find_turn(
     connection: Connection, user_id: str, client_request_id: str, *, lock: bool = False
 ) -> TurnRow | None:
     """The user's turn with that client request ID."""
-    return _find(
-        connection,
-        turns.c.user_id == user_id,
-        turns.c.client_request_id == client_request_id,
-        lock=lock,
-    )
+    return _find(connection, _BY_REQUEST, lock=lock, user=user_id, request=client_request_id)
 
 
 def find_turn_by_trace(
     connection: Connection, trace_id: str, *, lock: bool = False
 ) -> TurnRow | None:
     """The turn with that trace ID, whoever's it is: the caller checks `user_id`."""
-    return _find(connection, turns.c.trace_id == trace_id, lock=lock)
+    return _find(connection, _BY_TRACE, lock=lock, trace=trace_id)
 
 
 def lock_turn(connection: Connection, turn_id: str) -> TurnRow | None:
     """The turn with that ID, locked."""
-    return _find(connection, turns.c.id == turn_id, lock=True)
+    return _find(connection, _BY_ID, lock=True, turn=turn_id)
 
 
-def _find(connection: Connection, *where: ColumnElement[bool], lock: bool) -> TurnRow | None:
+def _find(
+    connection: Connection, query: Select[Any], *, lock: bool, **whose: str
+) -> TurnRow | None:
     """`lock`: others who lock it wait until this transaction ends (SQLite has one writer)."""
-    query = select(turns).where(*where)
-    return connection.execute(query.with_for_update() if lock else query).first()
+    return connection.execute(query.with_for_update() if lock else query, whose).first()
 
 
 def finish_turn(connection: Connection, end: TurnEnd, now: int) -> TurnRow | None:
     """Give a running turn its final state; its row, or None when it has ended already."""
-    return connection.execute(
-        update(turns)
-        .where(turns.c.id == end.turn_id, turns.c.ending == "running")
-        .values(
-            ending=end.ending,
-            answer=end.answer,
-            html=end.html,
-            trace_state=end.trace_state,
-            finish_reason=end.finish_reason,
-            error_code=end.error_code,
-            error_message=end.error_message,
-            error_retryable=end.error_retryable,
-            first_token_at=end.first_token_at,
-            ended_at=now,
-        )
-        .returning(turns)
-    ).first()
+    return connection.execute(_FINISH, {**asdict(end), "ended_at": now}).first()
 
 
 def count_endings(connection: Connection) -> dict[str, int]:
