@@ -24,6 +24,8 @@ def dying(new_scene: Callable[[], TurnScene]) -> Iterator[TurnScene]:
     eventually(lambda: scene.model.completions)
     assert scene.model.completions[0].waiting.wait(5)
     assert ref.client_request_id == "r1"
+    (turn,) = scene.engine.running.values()
+    eventually(turn.answer)  # text counts once readers are sent it
     yield scene
     scene.close()
 

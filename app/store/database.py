@@ -6,6 +6,7 @@ threads, because a lock wait there would freeze every stream of the worker.
 
 import fcntl
 import logging
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,11 +124,12 @@ class Database:
             yield
         except PoolTimeout as error:
             raise Unavailable(BUSY) from error
-        except DBAPIError as error:
-            words = find_words(self._engine, error)
+        except (DBAPIError, sqlite3.Error) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            words = find_words(self._engine, cause)
             if words is None:
                 raise
-            log.error("the app database failed: %s", error.orig)
+            log.error("the app database failed: %s", cause)
             raise Unavailable(words) from error
 
     @contextmanager
@@ -186,6 +188,8 @@ def _sqlite_engine(url: str, durable: bool) -> Engine:
     def _begin(connection: Connection) -> None:
         # A writer takes the lock at once: upgrading a read lock fails instead of waiting.
         writes = connection.get_execution_options().get("thumbprint_writes", True)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        # Not through SQLAlchemy, to which that is a statement with a result like any other.
+        driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+        driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine

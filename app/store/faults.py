@@ -7,7 +7,6 @@ https://www.postgresql.org/docs/current/errcodes-appendix.html
 import sqlite3
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 
 BUSY = "The app database is too busy right now."
 NO_ROOM = "Nothing can be saved right now: the disk of the app database is full or fails."
@@ -33,9 +32,8 @@ _POSTGRESQL = {
 }
 
 
-def find_words(engine: Engine, error: DBAPIError) -> str | None:
-    """What people may be told, or None when the fault is ours and not the database's."""
-    cause = error.orig
+def find_words(engine: Engine, cause: BaseException | None) -> str | None:
+    """What people may be told of the driver's error; None when the fault is ours."""
     # The lower byte is the kind, the rest of it says more.
     kind = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     state = getattr(cause, "sqlstate", None) or ""
