@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.store.tracking.rest_store import RestStore
 from mlflow.tracing.client import TracingClient
 
-from app.tracing.request_headers import settle_request_headers
+from app.tracing.request_headers import settle_proxy, settle_request_headers
 from app.tracing.span_batches import BatchFailed, SpanBatches
 
 _FINALIZED = "mlflow.trace.infoFinalized"
@@ -74,6 +74,7 @@ class TrackingServer:
             MLFLOW_DISABLE_TELEMETRY="true",
         )
         settle_request_headers()
+        settle_proxy(uri)
         # MLflow asks for it when a span ends too; its default is a store that is not installed
         # with the light package.
         mlflow.set_tracking_uri(uri)
