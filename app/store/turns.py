@@ -177,6 +177,11 @@ def find_turn_by_trace(
     return _find(connection, _BY_TRACE, lock=lock, trace=trace_id)
 
 
+def find_turn_by_id(connection: Connection, turn_id: str) -> TurnRow | None:
+    """The turn with that ID, whoever's it is."""
+    return _find(connection, _BY_ID, lock=False, turn=turn_id)
+
+
 def lock_turn(connection: Connection, turn_id: str) -> TurnRow | None:
     """The turn with that ID, locked."""
     return _find(connection, _BY_ID, lock=True, turn=turn_id)
@@ -228,6 +233,7 @@ def save_progress(connection: Connection, answers: Mapping[str, str], now: int) 
     )
 
 
-def running_turns(connection: Connection) -> list[TurnRow]:
-    """Every turn that is running according to the database, in whichever process."""
-    return list(connection.execute(select(turns).where(turns.c.ending == "running")))
+def running_notes(connection: Connection) -> dict[str, int]:
+    """Every turn that is running, in whichever process, and when that last noted it is alive."""
+    query = select(turns.c.id, turns.c.heartbeat_at).where(turns.c.ending == "running")
+    return {row.id: row.heartbeat_at for row in connection.execute(query)}

@@ -8,7 +8,7 @@ process; whoever notices first ends it as `interrupted`.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 from app.clock import Clock, now_ms
 from app.errors import Conflict, Unavailable
@@ -70,11 +70,16 @@ class TurnWatch:
         if running:
             self._database.write(lambda c: store.save_progress(c, running, self._clock()))
         now = self._monotonic()
-        rows = self._database.read(store.running_turns)
-        self._leave_late(rows, now)
-        for row in self._abandoned(rows, now):
-            with about(**store.ids_of(row)):
-                self._end(row)
+        notes = self._database.read(store.running_notes)
+        self._leave_late(notes, now)
+        for turn_id in self._abandoned(notes, now):
+            row = self._find(turn_id)
+            if row is not None and row.ending == "running":
+                with about(**store.ids_of(row)):
+                    self._end(row)
+
+    def _find(self, turn_id: str) -> TurnRow | None:
+        return self._database.read(lambda c: store.find_turn_by_id(c, turn_id))
 
     def _end(self, row: TurnRow) -> None:
         log.warning("a turn was abandoned by its process")
@@ -92,28 +97,27 @@ class TurnWatch:
             self._given_up.add(row.id)
             log.exception("an abandoned turn could not be ended")
 
-    def _leave_late(self, rows: list[TurnRow], now: float) -> None:
+    def _leave_late(self, running: Collection[str], now: float) -> None:
         """Send readers to the record of a turn that has ended but whose last frame was lost."""
         turn_log = self._engine.turn_log
-        ended = set(turn_log.attached()) - {row.id for row in rows}
+        ended = set(turn_log.attached()).difference(running)
         self._late = {turn_id: self._late.get(turn_id, now) for turn_id in ended}
         for turn_id, since in self._late.items():
             if now - since >= LATE_AFTER_S:
                 turn_log.forget(turn_id)
 
-    def _abandoned(self, rows: list[TurnRow], now: float) -> list[TurnRow]:
+    def _abandoned(self, notes: Mapping[str, int], now: float) -> list[str]:
         known = self._engine.running.keys() | self._given_up
-        foreign = [row for row in rows if row.id not in known]
-        notes = {}
+        latest = {}
         silent = []
-        for row in foreign:
-            note, since = self._notes.get(row.id, (row.heartbeat_at, now))
-            if note != row.heartbeat_at:
-                note, since = row.heartbeat_at, now
-            notes[row.id] = (note, since)
+        for turn_id in notes.keys() - known:
+            note, since = self._notes.get(turn_id, (notes[turn_id], now))
+            if note != notes[turn_id]:
+                note, since = notes[turn_id], now
+            latest[turn_id] = (note, since)
             if now - since >= ABANDONED_AFTER_S:
-                silent.append(row)
-        self._notes = notes
+                silent.append(turn_id)
+        self._notes = latest
         return silent
 
     def _run(self) -> None:
