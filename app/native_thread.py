@@ -17,7 +17,7 @@ def is_needed() -> bool:
 
 
 def cheap_lock() -> "Semaphore | threading.Lock":
-    """A lock for what is taken at every token.
+    """A lock for what is taken at every frame.
 
     Under gevent a semaphore: the lock that it puts in `threading` is one in several times the cost.
     It is not for native threads, where whoever waits needs the event loop of another thread.

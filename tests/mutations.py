@@ -69,8 +69,8 @@ MUTATIONS = (
     Mutation(
         "P2",
         "app/store/turns.py",
-        "        turns.c.user_id == user_id,\n        turns.c.client_request_id",
-        "        turns.c.client_request_id",
+        "_find_by(user=turns.c.user_id, request",
+        "_find_by(request",
     ),
     Mutation(
         "P3",
@@ -143,7 +143,7 @@ MUTATIONS = (
     ),
     Mutation("F15", "app/web/address.py", "(int(address), 64)", "(int(address), 128)"),
     # The model
-    Mutation("M1", RENDERING, "    return nh3.clean(\n", "    return (lambda html, **_: html)(\n"),
+    Mutation("M1", RENDERING, "_CLEANER.clean(", "(lambda html: html)("),
     Mutation("M2", RENDERING, '{"html": False, **options}', '{"html": True, **options}'),
     Mutation("M3", RENDERING, "return _ADDRESS.match(url) is not None", "return True"),
     Mutation("M4", RENDERING, 'link_rel="noopener noreferrer nofollow"', "link_rel=None"),
