@@ -190,4 +190,6 @@ def test_a_kept_connection_serves_every_transaction_until_one_fails(tmp_path: Pa
     assert first.closed
     assert kept.transact(marks)[1] == [1]
     kept.close()
+    assert kept.transact(marks)[1] == [1]
+    kept.close()
     engine.dispose()

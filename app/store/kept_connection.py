@@ -33,6 +33,7 @@ class KeptConnection:
         return result
 
     def close(self) -> None:
-        """Give the connection back to the pool."""
-        if self._connection:
-            self._connection.close()
+        """Give the connection back to the pool; the next transaction takes another."""
+        connection, self._connection = self._connection, None
+        if connection:
+            connection.close()

@@ -74,7 +74,8 @@ class TurnWatch:
         self._leave_late(notes, now)
         for turn_id in self._abandoned(notes, now):
             row = self._find(turn_id)
-            if row is not None and row.ending == "running":
+            # Unless it has ended since, or its process has come back.
+            if row is not None and (row.ending, row.heartbeat_at) == ("running", notes[turn_id]):
                 with about(**store.ids_of(row)):
                     self._end(row)
 

@@ -105,11 +105,12 @@ class SweptMemory(MemoryStorage):
             return
         self._swept_at = self._monotonic()
         now = time.time()
-        for key, entries in list(self.events.items()):
+        for key in list(self.events):
             with self.locks[key]:
-                entries[:] = [entry for entry in entries if entry.expiry > now]
-            if not entries:
-                self.clear(key)
+                if fresh := [entry for entry in self.events.get(key, ()) if entry.expiry > now]:
+                    self.events[key] = fresh
+                else:
+                    self.clear(key)
         for key, expires_at in list(self.expirations.items()):
             if expires_at <= now:
                 self.clear(key)
