@@ -148,7 +148,7 @@ def state_of(row: FeedbackRow) -> State:
 def owe_again(connection: Connection, feedback_id: str, now: int) -> None:
     """Owe MLflow what stands now: something older may have been written over it."""
     row = store.find_feedback(connection, feedback_id)
-    turn = row and turns.lock_turn(connection, row.turn_id)
+    turn = row and turns.find_turn_by_id(connection, row.turn_id, lock=True)
     if not turn:
         return  # Its conversation has been deleted.
     row = store.count_revision(connection, feedback_id)

@@ -31,8 +31,9 @@ class Endpoint(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         shape = self.path.rsplit("/", 1)[-1]
+        chunked = shape in ("chunks", "gzip")
         squeeze = zlib.compressobj(wbits=31)
-        if shape in ("chunks", "gzip"):
+        if chunked:
             self.send_header("Transfer-Encoding", "chunked")
         elif shape == "length":
             self.send_header("Content-Length", str(len(b"".join(PIECES))))
@@ -44,13 +45,9 @@ class Endpoint(BaseHTTPRequestHandler):
         for piece in PIECES:
             self.go.acquire()
             if shape == "gzip":
-                sent = squeeze.compress(piece) + squeeze.flush(zlib.Z_SYNC_FLUSH)
-            else:
-                sent = piece
-            if shape in ("chunks", "gzip"):
-                sent = b"%x\r\n%b\r\n" % (len(sent), sent)
-            self.wfile.write(sent)
-        if shape in ("chunks", "gzip"):
+                piece = squeeze.compress(piece) + squeeze.flush(zlib.Z_SYNC_FLUSH)
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+        if chunked:
             self.wfile.write(b"0\r\n\r\n")
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:

@@ -177,14 +177,9 @@ def find_turn_by_trace(
     return _find(connection, _BY_TRACE, lock=lock, trace=trace_id)
 
 
-def find_turn_by_id(connection: Connection, turn_id: str) -> TurnRow | None:
+def find_turn_by_id(connection: Connection, turn_id: str, *, lock: bool = False) -> TurnRow | None:
     """The turn with that ID, whoever's it is."""
-    return _find(connection, _BY_ID, lock=False, turn=turn_id)
-
-
-def lock_turn(connection: Connection, turn_id: str) -> TurnRow | None:
-    """The turn with that ID, locked."""
-    return _find(connection, _BY_ID, lock=True, turn=turn_id)
+    return _find(connection, _BY_ID, lock=lock, turn=turn_id)
 
 
 def _find(

@@ -54,9 +54,7 @@ class TurnWriter:
     def write(self, text: str) -> None:
         """Add text of the answer; it leaves with whatever else gathers."""
         self._pending.append(text)
-        # Asked after the text was added: as long as it is due, that text is still to be taken.
-        if not self.is_due:
-            self._flusher.schedule(self)
+        self._flusher.schedule(self)
 
     def write_frame(self, build: BuildFrame, *, ends_turn: bool = False) -> None:
         """Add a whole frame, built once its `seq` is known; the last one leaves at once."""
@@ -126,6 +124,7 @@ class Flusher:
 
     def schedule(self, writer: TurnWriter) -> None:
         """Have `writer` flushed at the next tick, or at once when none was due."""
+        # Asked after the text was added: as long as it is due, that text is still to be taken.
         if writer.is_due:
             return
         writer.is_due = self.busy = True

@@ -199,7 +199,7 @@ class TurnEngine:
         row = store.insert_turn(connection, turn)
         if context.replaced and self._rules.implicit_signals:
             signal = Opinion("implicit_regenerate", True, source="CODE")
-            if replaced := store.lock_turn(connection, context.replaced.id):
+            if replaced := store.find_turn_by_id(connection, context.replaced.id, lock=True):
                 keep(connection, replaced, signal, turn.now)
         return row
 

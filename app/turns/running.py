@@ -1,10 +1,10 @@
 """One turn while it runs: it accepts text until it is closed, and is closed once."""
 
+import threading
 from dataclasses import asdict, dataclass
 
 from app.clock import Clock
 from app.llm.agent import Completion
-from app.native_thread import cheap_lock
 from app.protocol import Ending
 from app.tracing.spans import TurnTrace
 from app.turn_log import BuildFrame, TurnWriter
@@ -61,7 +61,7 @@ class RunningTurn:
         self._clock = clock
         self._room = most_chars
         self._open = True
-        self._lock = cheap_lock()
+        self._lock = threading.Lock()
 
     def begin(self, completion: Completion) -> bool:
         """Take the answer that is about to come; false once the turn is closed."""
