@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -140,6 +140,70 @@ def test_stopping_a_turn_that_has_ended_changes_nothing(scene: TurnScene) -> Non
     scene.engine.stop("ann", "r1")
     assert scene.row(ref).ending == "complete"
     assert scene.frames(ref)[-1] == done
+
+
+class WatchedDatabase(Database):
+    """Has something happen just after the next read or write, before its caller knows."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.after_read: list[Callable[[], object]] = []
+        self.after_write: list[Callable[[], object]] = []
+
+    def read(self, work: Any) -> Any:
+        found = super().read(work)
+        if self.after_read:
+            self.after_read.pop()()
+        return found
+
+    def write(self, work: Any) -> Any:
+        done = super().write(work)
+        if self.after_write:
+            self.after_write.pop()()
+        return done
+
+
+def test_a_turn_that_ends_just_as_it_is_stopped_is_nobody_elses(tmp_path: Path) -> None:
+    database = WatchedDatabase(f"sqlite:///{tmp_path / 'app.db'}")
+    scene = TurnScene(tmp_path, database=database)
+    go_on = threading.Event()
+    scene.model.scripts = [["All ", go_on, "of it."]]
+    ref = scene.ask(client_request_id="r1")
+
+    def end() -> None:
+        go_on.set()
+        scene.wait_idle()
+
+    database.after_read.append(end)
+    scene.engine.stop("ann", "r1")  # it read "running" before the turn ended
+    assert not database.after_read
+    assert (scene.row(ref).ending, scene.row(ref).answer) == ("complete", "All of it.")
+    scene.close()
+
+
+def test_a_turn_that_is_stopped_just_as_it_begins_is_nobody_elses(tmp_path: Path) -> None:
+    database = WatchedDatabase(f"sqlite:///{tmp_path / 'app.db'}")
+    scene = TurnScene(tmp_path, database=database)
+    never, looking_again = threading.Event(), threading.Event()
+    scene.model.scripts = [["So far", never]]
+
+    def look_again() -> None:
+        looking_again.set()
+        eventually(lambda: scene.engine.running)
+
+    def stop() -> None:
+        database.after_read += [look_again, lambda: None]
+        stopping.append(stoppers.submit(scene.engine.stop, "ann", "r1"))
+        # Its row is there, and this process does not know of it yet.
+        assert looking_again.wait(5)
+
+    stopping: list[Future[None]] = []
+    database.after_write.append(stop)
+    with ThreadPoolExecutor(1) as stoppers:
+        ref = scene.ask(client_request_id="r1")
+        stopping[0].result(5)
+    assert scene.frames(ref)[-1]["finish_reason"] == "stopped"
+    scene.close()
 
 
 def test_only_the_owner_can_stop_a_turn(scene: TurnScene) -> None:

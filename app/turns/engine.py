@@ -149,6 +149,9 @@ class TurnEngine:
         Raises `NotFound`, or `FramesLost` when another process runs it and cannot be reached.
         """
         row = self.find(user_id, client_request_id)
+        if row.ending == "running" and row.id not in self.running:
+            # Not ours, or it has begun or ended here while we looked: then the row says so by now.
+            row = self.find(user_id, client_request_id)
         if row.id in self.running:
             self.stop_here(row.id)
         elif row.ending == "running" and not self.turn_log.stop_elsewhere(row.id):
