@@ -142,8 +142,8 @@ def test_stopping_a_turn_that_has_ended_changes_nothing(scene: TurnScene) -> Non
     assert scene.frames(ref)[-1] == done
 
 
-class WatchedDatabase(Database):
-    """Has something happen just after the next read or write, before its caller knows."""
+class InterruptedDatabase(Database):
+    """Lets something happen right after its next read or write, the last in each list first."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -157,14 +157,14 @@ class WatchedDatabase(Database):
         return found
 
     def write(self, work: Any) -> Any:
-        done = super().write(work)
+        written = super().write(work)
         if self.after_write:
             self.after_write.pop()()
-        return done
+        return written
 
 
 def test_a_turn_that_ends_just_as_it_is_stopped_is_nobody_elses(tmp_path: Path) -> None:
-    database = WatchedDatabase(f"sqlite:///{tmp_path / 'app.db'}")
+    database = InterruptedDatabase(f"sqlite:///{tmp_path / 'app.db'}")
     scene = TurnScene(tmp_path, database=database)
     go_on = threading.Event()
     scene.model.scripts = [["All ", go_on, "of it."]]
@@ -182,7 +182,7 @@ def test_a_turn_that_ends_just_as_it_is_stopped_is_nobody_elses(tmp_path: Path) 
 
 
 def test_a_turn_that_is_stopped_just_as_it_begins_is_nobody_elses(tmp_path: Path) -> None:
-    database = WatchedDatabase(f"sqlite:///{tmp_path / 'app.db'}")
+    database = InterruptedDatabase(f"sqlite:///{tmp_path / 'app.db'}")
     scene = TurnScene(tmp_path, database=database)
     never, looking_again = threading.Event(), threading.Event()
     scene.model.scripts = [["So far", never]]
@@ -277,24 +277,13 @@ def test_the_same_message_sent_twice_at_the_same_moment_is_one_turn(scene: TurnS
     assert len(scene.model.asked) == 25
 
 
-class InterruptedDatabase(Database):
-    """A database that lets something happen right after its first write."""
-
-    then: Callable[[], object] | None = None
-
-    def write(self, work: Any) -> Any:
-        written = super().write(work)
-        then, self.then = self.then, None
-        if then:
-            then()
-        return written
-
-
 def test_a_message_sent_again_before_its_turn_has_begun_is_the_same_turn(tmp_path: Path) -> None:
     database = InterruptedDatabase(f"sqlite:///{tmp_path / 'app.db'}")
     scene = TurnScene(tmp_path, database=database)
     second: list[object] = []
-    database.then = lambda: second.append(scene.ask("Why?", client_request_id="r1"))
+    database.after_write.append(
+        lambda: second.append(scene.ask("Why?", client_request_id="r1")),
+    )
     first = scene.ask("Why?", client_request_id="r1")
     assert second == [first]
     assert text_of(scene.frames(first)) == "Hello there."

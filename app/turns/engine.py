@@ -150,7 +150,7 @@ class TurnEngine:
         """
         row = self.find(user_id, client_request_id)
         if row.ending == "running" and row.id not in self.running:
-            # Not ours, or it has begun or ended here while we looked: then the row says so by now.
+            # Not ours; or it has begun or ended here since the row was read, and shows it by now.
             row = self.find(user_id, client_request_id)
         if row.id in self.running:
             self.stop_here(row.id)
