@@ -1,7 +1,8 @@
 """Turns what answers have written into frames: the first text at once, then batched.
 
 One flusher a process turns what has gathered into frames, at most one per turn and interval. So a
-frame is built once however many people watch. What ends an answer does not wait for the interval.
+frame is built once however many people watch, and many leave in a burst, which costs the least.
+What ends an answer does not wait for the interval.
 """
 
 import logging
@@ -17,8 +18,13 @@ from app.turn_log.log import TurnLog
 
 log = logging.getLogger(__name__)
 
-# One refresh of a 60 Hz screen: nobody sees tokens faster than this.
-FLUSH_INTERVAL_S = 0.016
+# Text waits for half of it on average, which is less than one refresh of a 60 Hz screen.
+FLUSH_INTERVAL_S = 0.02
+# How often the flusher comes by in an interval: so a first text waits for half of it at most, and
+# the last of many turns does not wait until all others have had their frames.
+TICKS = 2
+# So many texts are kept apart before they become one: asked each second, thousands take long.
+MOST_APART = 64
 
 BuildFrame = Callable[[int], str]
 
@@ -28,6 +34,22 @@ class TurnWriter:
 
     What it has made frames of is the answer: so what is stored is exactly what readers are sent.
     """
+
+    __slots__ = (
+        "_client_request_id",
+        "_clock",
+        "_flusher",
+        "_next_seq",
+        "_pending",
+        "_sealed",
+        "_texts",
+        "flushing",
+        "is_due",
+        "latest_at",
+        "next_at",
+        "pieces",
+        "turn_id",
+    )
 
     def __init__(
         self, flusher: "Flusher", turn_id: str, client_request_id: str, clock: Clock = now_ms
@@ -44,6 +66,8 @@ class TurnWriter:
         self._texts: list[str] = []
         self.pieces = 0
         """Pieces of text in frames by now."""
+        self.next_at = 0.0
+        """When its next frame may leave, on the monotonic clock; for the flusher alone."""
         self.latest_at = 0
         """When the latest text was put in a frame, in milliseconds since the epoch; 0: never."""
         self.is_due = False
@@ -54,14 +78,16 @@ class TurnWriter:
     def write(self, text: str) -> None:
         """Add text of the answer; it leaves with whatever else gathers."""
         self._pending.append(text)
-        self._flusher.schedule(self)
+        # Asked after the text was added: as long as it is due, that text is still to be taken.
+        if not self.is_due:
+            self._flusher.schedule(self)
 
     def write_frame(self, build: BuildFrame, *, ends_turn: bool = False) -> None:
         """Add a whole frame, built once its `seq` is known; the last one leaves at once."""
         self._pending.append((build, ends_turn))
         if ends_turn:
             self._flusher.flush(self)
-        else:
+        elif not self.is_due:
             self._flusher.schedule(self)
 
     def seal(self) -> None:
@@ -102,6 +128,8 @@ class TurnWriter:
 
     def _token_frame(self, text: str) -> str:
         self._texts.append(text)
+        if len(self._texts) > MOST_APART:
+            self._texts = [self.text()]  # a new list: whoever reads the old one reads it whole
         self.latest_at = self._clock()
         return token_frame(self._client_request_id, self._take_seq(), text)
 
@@ -123,10 +151,7 @@ class Flusher:
         threading.Thread(target=self._run, name="flusher", daemon=True).start()
 
     def schedule(self, writer: TurnWriter) -> None:
-        """Have `writer` flushed at the next tick, or at once when none was due."""
-        # Asked after the text was added: as long as it is due, that text is still to be taken.
-        if writer.is_due:
-            return
+        """Have `writer`, which is not due, flushed when its time comes: at once if nobody is."""
         writer.is_due = self.busy = True
         self._due.append(writer)
         if not self._something_due.is_set():
@@ -145,20 +170,30 @@ class Flusher:
             log.exception("frames of a turn could not be appended", extra=named)
 
     def _run(self) -> None:
+        tick_s = self._interval_s / TICKS
+        next_tick = 0.0
         while True:
             self._something_due.wait()
             self._something_due.clear()
-            began = time.monotonic()
-            self._flush_due()
+            self._flush_due(time.monotonic())
             self.busy = bool(self._due)
-            # The work counts as part of the interval, or many streams would wait for it as well.
-            # But there is always a pause: the busier we are, the more a frame has to gather.
-            rest_s = self._interval_s - (time.monotonic() - began)
-            time.sleep(max(self._interval_s / 2, rest_s))
+            if self.busy:
+                self._something_due.set()
+            # Ticks keep their times, or many streams would wait for the work as well. But there is
+            # always a pause: the busier we are, the more a frame has to gather.
+            now = time.monotonic()
+            next_tick = max(next_tick + tick_s, now + tick_s / 2)
+            time.sleep(next_tick - now)
 
-    def _flush_due(self) -> None:
-        """Flush whoever is due by now; who becomes due meanwhile has the next turn."""
+    def _flush_due(self, now: float) -> None:
+        """Flush whoever is due and has had no frame of late; the others stay due."""
+        # Half a tick less than an interval, lest one that comes a little early be one too early.
+        next_at = now + self._interval_s * (1 - 0.5 / TICKS)
         for _ in range(len(self._due)):
             writer = self._due.popleft()
+            if now < writer.next_at:
+                self._due.append(writer)
+                continue
+            writer.next_at = next_at
             writer.is_due = False
             self.flush(writer)
