@@ -37,6 +37,20 @@ class EndedTurn:
 class RunningTurn:
     """The answer in the making, shared by the turn's thread and whoever may end it early."""
 
+    __slots__ = (
+        "_clock",
+        "_lock",
+        "_open",
+        "_room",
+        "_started_at",
+        "_writer",
+        "completion",
+        "deadline",
+        "first_token_at",
+        "ref",
+        "trace",
+    )
+
     def __init__(
         self,
         ref: TurnRef,

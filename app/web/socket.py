@@ -166,6 +166,16 @@ class ChatSocket:
 class Follower:
     """Sends the frames of one turn to one socket, each once and in order."""
 
+    __slots__ = (
+        "_after_seq",
+        "_client_request_id",
+        "_left",
+        "_log",
+        "_turn_id",
+        "_wake",
+        "finished",
+    )
+
     def __init__(
         self, turn_log: TurnLog, ref: TurnRef, after_seq: int, writer: FrameWriter
     ) -> None:
