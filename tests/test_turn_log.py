@@ -241,6 +241,40 @@ def test_the_first_token_does_not_wait_for_a_turn_that_has_just_had_a_frame() ->
     assert (first.text(), second.text()) == ("Hello world", "Hello")
 
 
+class EagerLog(TimedLog):
+    """Has each turn write again as soon as it has had a frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writers: dict[str, TurnWriter] = {}
+
+    def append(self, turn_id: str, frames: Any, *, ended: bool) -> bool:
+        self.writers[turn_id].write("x")
+        return super().append(turn_id, frames, ended=ended)
+
+    def bursts(self, apart_s: float) -> list[int]:
+        """How many frames came together, each time."""
+        sizes = [0]
+        for before, at in zip([0.0, *self.times], self.times, strict=False):
+            if at - before > apart_s:
+                sizes.append(0)
+            sizes[-1] += 1
+        return sizes
+
+
+def test_turns_that_stream_at_once_have_their_frames_in_turn() -> None:
+    turn_log = EagerLog()
+    flusher = Flusher(turn_log, 0.2)
+    for turn_id in "abcdefgh":
+        turn_log.create(turn_id)
+        turn_log.writers[turn_id] = TurnWriter(flusher, turn_id, "r1")
+    for writer in list(turn_log.writers.values()):
+        writer.write("x")
+    # However they began: of four ticks, each takes a quarter of them.
+    eventually(lambda: turn_log.bursts(0.02)[-5:-1] == [2, 2, 2, 2])
+    assert sorted(turn_log.turns[-8:]) == sorted(set(turn_log.turns[-8:]))
+
+
 def test_the_last_text_and_the_last_frame_do_not_wait_for_the_interval() -> None:
     turn_log = TimedLog()
     writer = writer_of(turn_log, interval_s=3600.0)

@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 
 # Text waits for half of it on average, which is less than one refresh of a 60 Hz screen.
 FLUSH_INTERVAL_S = 0.02
-# How often the flusher comes by in an interval: so a first text waits for half of it at most, and
-# the last of many turns does not wait until all others have had their frames.
-TICKS = 2
+# How often the flusher comes by in an interval: so text that had none before it waits for a quarter
+# of it at most, and the last of many turns does not wait until all others have had their frames.
+TICKS = 4
 # So many texts are kept apart before they become one: asked each second, thousands take long.
 MOST_APART = 64
 
@@ -186,14 +186,19 @@ class Flusher:
             time.sleep(next_tick - now)
 
     def _flush_due(self, now: float) -> None:
-        """Flush whoever is due and has had no frame of late; the others stay due."""
+        """Flush whoever is due and has had no frame of late; the others stay due.
+
+        But each tick takes its share: else turns that once had their frames at the same tick would
+        for ever, and the last of them would wait for all others.
+        """
+        due = [self._due.popleft() for _ in range(len(self._due))]
+        ready = [writer for writer in due if writer.next_at <= now]
+        waiting = [writer for writer in due if writer.next_at > now]
+        early = max(0, len(due) // TICKS - len(ready))
+        self._due.extend(waiting[early:])
         # Half a tick less than an interval, lest one that comes a little early be one too early.
         next_at = now + self._interval_s * (1 - 0.5 / TICKS)
-        for _ in range(len(self._due)):
-            writer = self._due.popleft()
-            if now < writer.next_at:
-                self._due.append(writer)
-                continue
+        for writer in ready + waiting[:early]:
             writer.next_at = next_at
             writer.is_due = False
             self.flush(writer)
