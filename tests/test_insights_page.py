@@ -131,7 +131,7 @@ def test_headline_figures_come_with_their_definitions(scene: Scene) -> None:
     report = sample()
     assert f"{report.traces:,} Turns that began in this window and have ended" in text
     assert f"of {report.traces:,} answers have a thumb from whoever asked" in text
-    assert re.search(r"the true share lies between 67 to 78% \(95% interval\)", text)
+    assert re.search(r"the true share is 67 to 78% \(95% interval\)", text)
     assert "A changed verdict counts once, as it stands; a withdrawn one does not count." in text
 
 
