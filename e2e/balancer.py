@@ -62,9 +62,14 @@ class Balancer:
             with suppress(OSError):
                 server = socket.create_connection(target, timeout=10)
                 server.settimeout(None)
-                threading.Thread(target=_forward, args=(server, client), daemon=True).start()
+                back = threading.Thread(target=_forward, args=(server, client), daemon=True)
+                back.start()
                 _forward(client, server)
-                return
+                # Closed by one while the other still reads, its number could already be another
+                # connection's, whose bytes would be taken away.
+                back.join()
+                server.close()
+                break
         client.close()
 
 
@@ -76,4 +81,3 @@ def _forward(source: socket.socket, sink: socket.socket) -> None:
     for connection in (sink, source):
         with suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
-        connection.close()
