@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Response, Route, expect
 
 from e2e.chat_page import ChatPage, answer_text, thumb
-from e2e.main_thread import LONG_MS, Busy, watch_main_thread
+from e2e.main_thread import Busy, watch_main_thread
 from e2e.rich_answer import LAST_WORDS, RICH, tokens
 from tests.processes import ROOT
 from tests.scripted_model import Answer
@@ -20,7 +20,7 @@ from tests.servers import Stack
 MOST_BYTES = 60_000
 SOAK = os.environ.get("SOAK") == "1"
 STREAMING_S = 60 if SOAK else 10
-MOST_SHOWINGS = 3
+MOST_SHOWINGS = 5
 
 PARAGRAPH = "Lorem ipsum dolor sit amet, **sadipscing** elitr, sed `diam` nonumy eirmod. " * 5
 STREAM_WORDS = (PARAGRAPH + "\n\n- one\n- two\n\n```js\nlet a = 1;\n```\n\n").split(" ")
@@ -145,15 +145,17 @@ def expect_never_frozen(chat: ChatPage, question: str) -> None:
     """Ask, and see the whole answer without one long task of the page.
 
     What the page does takes as long each time; what a crowded machine adds (cold caches, a shared
-    core) does not. So the measure is the best of three showings, of which a first good one will do.
+    core) does not. So the measure is the best of five showings, of which a first good one will do.
     """
     told = []
     for _ in range(MOST_SHOWINGS):
         busy = show_all(chat.open(), question)
         if not busy.long:
             return
-        told.append(f"processor ms: {busy.long}; by the clock: {busy.slow_frames}")
-    pytest.fail(f"tasks over {LONG_MS} ms in every showing: {told}")
+        told.append(
+            f"processor ms over {busy.limit_ms:.0f}: {busy.long}; by the clock: {busy.slow_frames}"
+        )
+    pytest.fail(f"long tasks in every showing: {told}")
 
 
 def show_all(chat: ChatPage, question: str) -> Busy:
