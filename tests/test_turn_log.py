@@ -365,8 +365,7 @@ def test_a_turn_gets_one_flush_an_interval_however_fast_it_writes() -> None:
     frames = written(turn_log)
     gaps = [b - a for a, b in zip(turn_log.times, turn_log.times[1:], strict=False)]
     assert len(frames) <= 0.3 / 0.03 + 4
-    # After a frame that came late, the next may come as much earlier; the last one leaves at once.
-    assert sum(gap < 0.02 for gap in gaps) <= 2
+    assert sum(gap < 0.025 for gap in gaps) <= 2
 
 
 def test_text_and_frames_come_out_in_the_order_they_went_in_with_seq_without_gaps() -> None:

@@ -82,8 +82,7 @@ class _AgentCompletion(Completion):
                     if self._cancelled:
                         return
                     # A lone surrogate is no character and cannot be sent or stored.
-                    is_plain = str.isascii(piece)  # raises when it is no text
-                    yield piece if is_plain else piece.encode("utf-8", "replace").decode()
+                    yield piece.encode("utf-8", "replace").decode()
             finally:
                 # A generator's own `finally` runs now, in this thread, not when it is collected.
                 if close := getattr(pieces, "close", None):

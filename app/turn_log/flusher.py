@@ -78,16 +78,14 @@ class TurnWriter:
     def write(self, text: str) -> None:
         """Add text of the answer; it leaves with whatever else gathers."""
         self._pending.append(text)
-        # Asked after the text was added: as long as it is due, that text is still to be taken.
-        if not self.is_due:
-            self._flusher.schedule(self)
+        self._flusher.schedule(self)
 
     def write_frame(self, build: BuildFrame, *, ends_turn: bool = False) -> None:
         """Add a whole frame, built once its `seq` is known; the last one leaves at once."""
         self._pending.append((build, ends_turn))
         if ends_turn:
             self._flusher.flush(self)
-        elif not self.is_due:
+        else:
             self._flusher.schedule(self)
 
     def seal(self) -> None:
@@ -151,7 +149,10 @@ class Flusher:
         threading.Thread(target=self._run, name="flusher", daemon=True).start()
 
     def schedule(self, writer: TurnWriter) -> None:
-        """Have `writer`, which is not due, flushed when its time comes: at once if nobody is."""
+        """Have `writer` flushed when its time comes: at once if nobody is due."""
+        # Asked after the text was added: as long as it is due, that text is still to be taken.
+        if writer.is_due:
+            return
         writer.is_due = self.busy = True
         self._due.append(writer)
         if not self._something_due.is_set():
