@@ -12,7 +12,6 @@ import os
 import secrets
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -22,6 +21,7 @@ from typing import Any
 from app.embedded_endpoint import FILE_NAME, EmbeddedEndpoint
 from app.errors import SettingsError, ThumbprintError
 from app.settings import EMBEDDED_MODEL, load_settings
+from app.stop_signal import StopSignal
 
 WEIGHTS_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 CONVERSATIONS_AT_ONCE = 4
@@ -109,9 +109,7 @@ def announced(endpoint: EmbeddedEndpoint, data_dir: Path) -> Iterator[None]:
 def main() -> None:
     """Serve until SIGTERM, SIGINT or the end of the parent process."""
     parent = os.getppid()
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = StopSignal(signal.SIGTERM, signal.SIGINT)
     try:
         data_dir = load_settings().data_dir
         data_dir.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,6 @@ import http.client
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from app.embedded_endpoint import FILE_NAME, read_endpoint
 from app.errors import SettingsError
 from app.preflight import CannotStart, check_folder, check_port
 from app.settings import Settings, load_settings
+from app.stop_signal import StopSignal
 from app.supervisor import Ended, Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,16 +55,11 @@ class Launcher:
         self._folder = folder
         self._commands = choose(settings, commands)
         self._screen = screen
-        self._stopping = threading.Event()
         self._ended: Ended | None = None
         self._began = time.monotonic()
 
-    def stop(self) -> None:
-        """End the run; safe in a signal handler."""
-        self._stopping.set()
-
-    def run(self) -> int:
-        """Run until `stop()` (returns 0) or until a process ends by itself (returns 1).
+    def run(self, stopping: StopSignal) -> int:
+        """Run until `stopping` (returns 0) or until a process ends by itself (returns 1).
 
         Raises `CannotStart` when a port or the data folder is not as it must be.
         """
@@ -74,7 +69,7 @@ class Launcher:
         with Supervisor(self._folder, self._environment(), log_path, self._screen) as processes:
             self._say(f"Starting {', '.join(self._commands)}. Ctrl-C stops everything.")
             self._say(f"What they print goes to {log_path}")
-            self._follow(processes)
+            self._follow(processes, stopping)
             if self._ended is None:
                 self._say("Stopping ...")
         if self._ended is None:
@@ -102,14 +97,14 @@ class Launcher:
             "DATA_DIR": str(settings.data_dir),
         }
 
-    def _follow(self, processes: Supervisor) -> None:
+    def _follow(self, processes: Supervisor, stopping: StopSignal) -> None:
         # One that a killed model left behind would announce a model that is not there.
         (self._settings.data_dir / FILE_NAME).unlink(missing_ok=True)
         for names in self._in_order():
             for name in names:
                 processes.start(name, self._commands[name])
             waiting = self._stages(names)
-            while waiting and self._goes_on(processes):
+            while waiting and self._goes_on(processes, stopping):
                 for name in [name for name, stage in waiting.items() if stage.is_ready()]:
                     self._say(f"{waiting.pop(name).title} is ready ({self._elapsed()}).")
             if waiting:
@@ -118,7 +113,7 @@ class Launcher:
                 self._say(f"You can chat now: {self._chat_url()}")
                 self._say("MLflow is still starting; answers and verdicts reach it when it is up.")
         self._say(box([f"{name:<10} {url}" for name, url in self._addresses().items()]))
-        while self._goes_on(processes):
+        while self._goes_on(processes, stopping):
             pass
 
     def _in_order(self) -> list[list[str]]:
@@ -126,10 +121,10 @@ class Launcher:
         steps = [[name for name in names if name in self._commands] for names in (*ORDER, rest)]
         return [names for names in steps if names]
 
-    def _goes_on(self, processes: Supervisor) -> bool:
+    def _goes_on(self, processes: Supervisor, stopping: StopSignal) -> bool:
         """Wait a moment; returns False once a process has ended or the run was stopped."""
         self._ended = processes.find_ended()
-        return self._ended is None and not self._stopping.wait(POLL_S)
+        return self._ended is None and not stopping.wait(POLL_S)
 
     def _stages(self, names: list[str]) -> dict[str, Stage]:
         settings = self._settings
@@ -211,9 +206,8 @@ def main() -> None:
         settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
         commands = parse_procfile(procfile.read_text()).processes
         launcher = Launcher(settings, commands, sys.stdout, procfile.parent)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: launcher.stop())
-        raise SystemExit(launcher.run())
+        stopping = StopSignal(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        raise SystemExit(launcher.run(stopping))
     except (SettingsError, CannotStart) as error:
         raise SystemExit(error.message) from None
 

@@ -7,7 +7,6 @@ be reached the relay waits with growing pauses; when it is back, everything wait
 import logging
 import random
 import signal
-import threading
 from typing import Any
 
 from sqlalchemy import Connection
@@ -19,6 +18,7 @@ from app.feedback import owe_again
 from app.observability import about, configure_logging
 from app.outbox import Parcel
 from app.settings import load_settings
+from app.stop_signal import StopSignal
 from app.store import feedback as feedback_store
 from app.store import turns
 from app.store.database import Database
@@ -41,9 +41,10 @@ class Relay:
         self._clock = clock
         self._failures_in_a_row = 0
 
-    def run(self, stopping: threading.Event) -> None:
-        """Deliver until `stopping` is set."""
-        while not stopping.is_set():
+    def run(self, stopping: StopSignal) -> None:
+        """Deliver until `stopping` is given."""
+        pause_s = 0.0
+        while not stopping.wait(pause_s):
             try:
                 pause_s = self.deliver_next()
             except Unavailable:
@@ -51,7 +52,6 @@ class Relay:
             except Exception:
                 log.exception("the relay stumbled")
                 pause_s = LONGEST_PAUSE_S
-            stopping.wait(pause_s)
 
     def deliver_next(self) -> float:
         """Deliver one row if one is due; returns how long to wait before the next, in seconds."""
@@ -158,9 +158,7 @@ def main() -> None:
     except SettingsError as error:
         raise SystemExit(error.message) from None
     configure_logging(user_text=settings.log_user_text)
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = StopSignal(signal.SIGTERM, signal.SIGINT)
     # A delivery whose note was lost is done again, to the same effect.
     database = Database(settings.database, durable=False)
     try:

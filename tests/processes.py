@@ -37,7 +37,12 @@ def clean_environment(**settings: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if name not in ours and not name.startswith(("MLFLOW_", "OPENAI_"))
     }
-    return {**kept, "PYTHONPATH": str(ROOT), "MLFLOW_DISABLE_TELEMETRY": "true", **settings}
+    always = {
+        "PYTHONPATH": str(ROOT),
+        "PYTHONFAULTHANDLER": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    return {**kept, **always, **settings}
 
 
 class ServerProcess:
@@ -156,6 +161,8 @@ class ServerProcess:
             try:
                 self._process.wait(timeout)
             except subprocess.TimeoutExpired:
+                self._signal(signal.SIGABRT, group=False)  # it says where it stands
+                self._process.wait(10)
                 raise AssertionError(
                     f"{self.name} still ran {timeout} s after SIGTERM:\n{self.log_tail()}"
                 ) from None

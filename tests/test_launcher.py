@@ -19,6 +19,7 @@ import pytest
 from app.launcher import ROOT, Launcher, box, choose, explain, reachable
 from app.preflight import CannotStart, check_folder, check_port
 from app.settings import Settings
+from app.stop_signal import StopSignal
 from app.supervisor import Ended, Supervisor
 from tests.processes import clean_environment, free_port
 from tests.waiting import eventually
@@ -45,11 +46,12 @@ class Run:
         self._screen = io.StringIO()
         chosen = settings(folder / "data", **given)
         self.launcher = Launcher(chosen, commands, self._screen, folder)
+        self.stopping = StopSignal()
         self.status: int | None = None
         self.thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        self.status = self.launcher.run()
+        self.status = self.launcher.run(self.stopping)
 
     def output(self) -> str:
         """Everything it has printed by now."""
@@ -64,7 +66,7 @@ class Run:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.launcher.stop()
+        self.stopping.give()
         self.thread.join(30)
         assert not self.thread.is_alive()
 
@@ -136,7 +138,7 @@ def test_the_mlflow_port_is_checked_too_and_its_setting_named(tmp_path: Path) ->
         port = busy.getsockname()[1]
         run = Run(tmp_path, {"mlflow": "touch started"}, mlflow_port=port)
         with pytest.raises(CannotStart, match=rf"Port {port} \(MLFLOW_PORT\) is in use"):
-            run.launcher.run()
+            run.launcher.run(run.stopping)
     assert not (tmp_path / "started").exists()
 
 
