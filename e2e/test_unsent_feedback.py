@@ -134,6 +134,24 @@ def test_another_tab_shows_what_is_said_here(chat: ChatPage, stack: Stack) -> No
     eventually(lambda: stack.reader.opinions(trace_id(message)) == said)
 
 
+def test_another_tab_shows_what_was_said_and_answered_while_it_was_still_loading(
+    chat: ChatPage,
+) -> None:
+    message = chat.ask_and_wait("In two tabs, one of them slow")
+    other = ChatPage(chat.page.context.new_page()).open(chat.page.url)
+    there = other.answers.first
+    expect(thumb(there, "up")).to_be_enabled()
+    held: list[Route] = []
+    other.page.route("**/feedback/view.js", lambda route: held.append(route))
+    with other.page.expect_request("**/feedback/view.js"):
+        thumb(message, "up").click()
+    expect_recorded(message)
+    assert chat.page.evaluate(UNSENT) == 0
+    held[0].continue_()
+    expect(thumb(there, "up")).to_have_attribute("aria-pressed", "true")
+    expect_recorded(there)
+
+
 def test_an_older_choice_of_one_tab_never_goes_over_a_newer_one_of_another(
     chat: ChatPage, stack: Stack
 ) -> None:

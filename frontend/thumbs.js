@@ -3,9 +3,9 @@ import { find } from "./element.js";
 import * as unsent from "./unsent.js";
 
 const AGAIN_MS = 2000;
-/** @type {Map<string, () => void>} by turn: load what its feedback needs */
-const loads = new Map();
-unsent.onOthers((turn) => loads.get(turn)?.());
+/** @type {Map<string, () => void>} by turn: when another tab judges */
+const heeds = new Map();
+unsent.onOthers((turn) => heeds.get(turn)?.());
 
 /** @param {Turn} turn @param {HTMLElement} root @returns what to call when the turn has ended */
 export function thumbsOf(turn, root) {
@@ -13,6 +13,7 @@ export function thumbsOf(turn, root) {
 	const status = find(".feedback-state", root);
 	let loading = false;
 	let judged = false;
+	let stale = false;
 	/** @type {HTMLElement | null} pressed while that was loading */
 	let pressed = null;
 
@@ -22,7 +23,7 @@ export function thumbsOf(turn, root) {
 		document.head.append(find("template#feedback-files").content); // empty from then on
 		import("./feedback/view.js").then(
 			({ showFeedback }) => {
-				showFeedback(turn, root, judged);
+				showFeedback(turn, root, judged, stale);
 				pressed?.click();
 			},
 			() => {
@@ -38,7 +39,7 @@ export function thumbsOf(turn, root) {
 		status.textContent = words;
 	}
 
-	/** The first verdict is on its way before anything is loaded: the tab may be closing. */
+	/** The first verdict is sent before anything is loaded: the tab may be closing. */
 	function judge(/** @type {HTMLButtonElement} */ thumb) {
 		const value = thumb.ariaPressed === "true" ? null : thumb.value === "true";
 		const before = unsent.of(turn.id).some(({ name }) => name === unsent.THUMB);
@@ -63,7 +64,10 @@ export function thumbsOf(turn, root) {
 			};
 		}
 		if (!trace_id) return;
-		loads.set(turn.id, load);
+		heeds.set(turn.id, () => {
+			stale = true;
+			load();
+		});
 		if (before || unsent.of(turn.id).length) load();
 	};
 }

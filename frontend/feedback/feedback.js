@@ -74,8 +74,9 @@ function begin(/** @type {string} */ turnId) {
 			resume();
 			deliver();
 		},
-		start(records) {
+		start(records, overtaken = false) {
 			if (heard) return feedback.lookAgain(); // these may be older
+			stale ||= overtaken;
 			confirmed = read(records);
 			deliver();
 			show();

@@ -5,8 +5,11 @@ import { feedbackOf, press } from "./feedback.js";
 import { panelOf } from "./panel.js";
 import { summarize } from "./summary.js";
 
-/** @param {Turn} turn @param {HTMLElement} root @param {boolean} judged just now, so offer more */
-export function showFeedback(turn, root, judged) {
+/**
+ * @param {Turn} turn @param {HTMLElement} root @param {boolean} judged just now, so offer more
+ * @param {boolean} stale another tab has judged since the turn was fetched
+ */
+export function showFeedback(turn, root, judged, stale) {
 	const feedback = feedbackOf(turn.id);
 	const thumbs = find(".thumbs", root).querySelectorAll("button");
 	const status = find(".feedback-state", root);
@@ -39,6 +42,6 @@ export function showFeedback(turn, root, judged) {
 		find(".panel", root).focus();
 	};
 	feedback.changed = show;
-	feedback.start(turn.outcome?.feedback ?? []);
+	feedback.start(turn.outcome?.feedback ?? [], stale);
 	show();
 }
