@@ -32,7 +32,15 @@ PAGES = {
     PAGE_UVLOOP: ("0", ("--loop", "uvloop", "--http", "httptools")),
 }
 CHAINLIT = "Chainlit"
-FLOORS = {"websockets": "with_websockets", "picows": "with_picows", "uvloop": "with_uvloop"}
+PICOWS = "picows"
+PICOWS_UVLOOP = "picows, on uvloop"
+# Their modules, and what these are to run on. picows as its own examples serve: on asyncio's loop.
+FLOORS = {
+    "websockets": ("with_websockets",),
+    PICOWS: ("with_picows", "asyncio"),
+    PICOWS_UVLOOP: ("with_picows", "uvloop"),
+    "uvloop": ("with_uvloop",),
+}
 
 
 @dataclass(frozen=True)
@@ -166,7 +174,8 @@ class Rig:
 
     def _start_floor(self, stack: ExitStack, name: str) -> Peer:
         port = free_port()
-        command = ["-m", f"bench.peers.{FLOORS[name]}", str(port)]
+        module, *runs_on = FLOORS[name]
+        command = ["-m", f"bench.peers.{module}", str(port), *runs_on]
         server = _process(command, self._folder, f"{name}-{port}", port)
         stack.callback(server.kill9)
         server.start()

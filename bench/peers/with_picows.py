@@ -1,6 +1,7 @@
 """A floor: nothing but a WebSocket that sends one frame a token, with picows.
 
-`python -m bench.peers.with_picows PORT`.
+`python -m bench.peers.with_picows PORT LOOP`: on "asyncio" as picows' own examples serve, or on
+"uvloop".
 """
 
 import asyncio
@@ -42,4 +43,6 @@ async def main() -> None:
     await server.serve_forever()
 
 
-uvloop.run(main())
+RUN = {"asyncio": asyncio.run, "uvloop": uvloop.run}
+
+RUN[sys.argv[2]](main())
