@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from e2e.tunnel import tunnel
+
 
 class Balancer:
     """Forwards bytes to one of `urls`; a context manager that listens on `balancer.url`."""
@@ -62,22 +64,6 @@ class Balancer:
             with suppress(OSError):
                 server = socket.create_connection(target, timeout=10)
                 server.settimeout(None)
-                back = threading.Thread(target=_forward, args=(server, client), daemon=True)
-                back.start()
-                _forward(client, server)
-                # Closed by one while the other still reads, its number could already be another
-                # connection's, whose bytes would be taken away.
-                back.join()
-                server.close()
-                break
+                tunnel(client, server)
+                return
         client.close()
-
-
-def _forward(source: socket.socket, sink: socket.socket) -> None:
-    """Pass bytes on until one side is done; then both are."""
-    with suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-    for connection in (sink, source):
-        with suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)

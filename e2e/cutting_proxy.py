@@ -14,6 +14,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from e2e.tunnel import tunnel
+
 
 class CuttingProxy:
     """Forwards bytes to `url`; a context manager that listens on `proxy.url` meanwhile."""
@@ -87,20 +89,12 @@ class CuttingProxy:
             server.settimeout(None)
             with self._lock:
                 self._open |= {client, server}
-            for source, sink in ((client, server), (server, client)):
-                threading.Thread(target=self._forward, args=(source, sink), daemon=True).start()
+            threading.Thread(target=self._pass_on, args=(client, server), daemon=True).start()
 
-    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-        # Neither browsers nor the app half-close, so the end of one direction is the end of both.
+    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+        tunnel(client, server)
         with self._lock:
-            self._open -= {source, sink}
-        for connection in (sink, source):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
+            self._open -= {client, server}
 
 
 def _reset(connection: socket.socket) -> None:
