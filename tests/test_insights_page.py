@@ -21,6 +21,7 @@ from app.tracing.links import Links
 from app.tracing.review_queues import ReviewQueue
 from app.tracing.tracking import NotDelivered, TrackingServer
 from app.web import errors, identity, insights_page, operator, pages
+from app.web.insights_words import counted
 from tests.doubles import TrackingDouble
 from tests.sample_report import empty, negative, sample, without_mlflow
 
@@ -140,6 +141,12 @@ def test_three_of_four_is_not_shown_as_better_than_many(scene: Scene) -> None:
     assert "No clear difference from 1.4.0 (-53 to +14 points)" in text
     assert "Better than 1.3.0, by 11 to 36 points" in text
     assert text.index("1.5.0 42 answers, 4 thumbs") < text.index("1.3.0 480 answers")
+
+
+def test_one_answer_is_not_called_answers() -> None:
+    assert counted(1, "answer") == "1 answer"
+    assert counted(0, "answer") == "0 answers"
+    assert counted(1240, "answer") == "1,240 answers"
 
 
 def test_every_chart_has_its_table(scene: Scene) -> None:

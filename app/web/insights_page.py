@@ -210,5 +210,4 @@ def _as_sentence(built: Built) -> str:
     if built.refused:
         raise Unavailable("MLflow refused this record.", code="mlflow_unavailable")
     done = "Added to" if built.added else "Updated in" if built.changed else "It was already in"
-    count = "1 question" if built.total == 1 else f"{built.total} questions"
-    return f"{done} {built.name}, which has {count}."
+    return f"{done} {built.name}, which has {insights_words.counted(built.total, 'question')}."

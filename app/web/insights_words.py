@@ -32,6 +32,11 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
+def counted(value: int, what: str) -> str:
+    """So many of something, as `1 answer` or `1,240 answers`."""
+    return f"{number(value)} {what if value == 1 else f'{what}s'}"
+
+
 def seconds(milliseconds: float | None) -> str:
     """A duration as `0.84 s` or `12 s`; a dash when it is not known."""
     if milliseconds is None:
@@ -65,8 +70,8 @@ def every(interval_s: int) -> str:
     """How long a bucket is, as `day` or `6 hours`."""
     for unit, size in (("week", 7 * _DAY_S), ("day", _DAY_S), ("hour", _HOUR_S), ("minute", 60)):
         if interval_s >= size and interval_s % size == 0:
-            count = interval_s // size
-            return unit if count == 1 else f"{count} {unit}s"
+            times = interval_s // size
+            return unit if times == 1 else counted(times, unit)
     return f"{interval_s} seconds"
 
 
@@ -91,4 +96,7 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-FILTERS = (capitalised, percent, sure, number, seconds, age, moment, stretch, every, outcome, plain)
+FILTERS = (
+    *(capitalised, percent, sure, number, counted, seconds),
+    *(age, moment, stretch, every, outcome, plain),
+)
