@@ -96,11 +96,8 @@ type Feedback = {
   shown: Map<string, Part>;
   /** Called when `shown` is another: the newest view of the turn sets it. */
   changed(): void;
-  /**
-   * Take the server's record; what it has not answered yet stays on top. One that another tab has
-   * overtaken is shown until the server has been asked.
-   */
-  start(records: FeedbackRecord[], overtaken?: boolean): void;
+  /** Take the server's record; what it has not answered yet stays on top. */
+  start(records: FeedbackRecord[]): void;
   /** Say it, or with null take it back. */
   say(name: string, value: unknown, rationale?: string): void;
   /** Others may have moved on: send what they left, or ask the server what holds. */

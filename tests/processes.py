@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import requests
@@ -162,7 +163,8 @@ class ServerProcess:
                 self._process.wait(timeout)
             except subprocess.TimeoutExpired:
                 self._signal(signal.SIGABRT, group=False)  # it says where it stands
-                self._process.wait(10)
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(10)
                 raise AssertionError(
                     f"{self.name} still ran {timeout} s after SIGTERM:\n{self.log_tail()}"
                 ) from None

@@ -97,6 +97,16 @@ def capitalised(text: str) -> str:
 
 
 FILTERS = (
-    *(capitalised, percent, sure, number, counted, seconds),
-    *(age, moment, stretch, every, outcome, plain),
+    capitalised,
+    percent,
+    sure,
+    number,
+    counted,
+    seconds,
+    age,
+    moment,
+    stretch,
+    every,
+    outcome,
+    plain,
 )

@@ -74,9 +74,8 @@ function begin(/** @type {string} */ turnId) {
 			resume();
 			deliver();
 		},
-		start(records, overtaken = false) {
+		start(records) {
 			if (heard) return feedback.lookAgain(); // these may be older
-			stale ||= overtaken;
 			confirmed = read(records);
 			deliver();
 			show();

@@ -42,6 +42,7 @@ export function showFeedback(turn, root, judged, stale) {
 		find(".panel", root).focus();
 	};
 	feedback.changed = show;
-	feedback.start(turn.outcome?.feedback ?? [], stale);
+	feedback.start(turn.outcome?.feedback ?? []);
+	if (stale) feedback.lookAgain();
 	show();
 }
