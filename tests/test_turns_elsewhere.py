@@ -151,6 +151,29 @@ def test_the_turn_of_a_dead_process_ends_with_the_text_its_readers_have(
     assert elsewhere.row(ref).answer == text_of(frames) == "So far"
 
 
+def test_who_got_a_frame_from_a_dead_process_that_nobody_else_got_is_sent_to_the_record(
+    here: TurnScene, new_process: Callable[[], TurnScene], gate: threading.Event
+) -> None:
+    here.model.scripts = [["So far", gate, " so good.", threading.Event()]]
+    ref = here.ask("Why?", client_request_id="r2")
+    eventually(lambda: (here.turn_log.read(ref.turn_id, 0) or [()])[0])
+    here.turn_log.settle(5)
+    here.turn_log.close()  # the process dies before it ships what its own readers have
+    gate.set()
+    eventually(lambda: (here.turn_log.read(ref.turn_id, 1) or [()])[0])
+
+    elsewhere = new_process()
+    waiting, running = elsewhere.engine.resume("ann", "r2", 2), elsewhere.row(ref)
+    give_up_on(elsewhere)
+    assert text_of(elsewhere.frames(waiting)) == elsewhere.row(ref).answer == "So far"
+    with pytest.raises(FramesLost):
+        elsewhere.frames(waiting, 2)
+    assert refusal(lambda: elsewhere.engine.resume("ann", "r2", 2)).code == "turn_expired"
+    # Its record may be read just before that end is saved.
+    with pytest.raises(FramesLost):
+        elsewhere.engine.playback.find(running, 2)
+
+
 def test_a_process_taken_for_dead_adds_nothing_to_what_readers_elsewhere_have(
     here: TurnScene, elsewhere: TurnScene, gate: threading.Event, redis: RedisServer
 ) -> None:

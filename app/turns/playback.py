@@ -14,6 +14,15 @@ from app.turns.ending import last_frame
 from app.turns.running import TurnRef
 
 
+class TurnExpired(NotFound):
+    """The frames a reader had got part of are gone; the record still tells the whole turn."""
+
+    code = "turn_expired"
+
+    def __init__(self) -> None:
+        super().__init__("The frames of this turn are gone.")
+
+
 class Playback:
     """What the turn log holds of turns, and what the database says where it holds nothing."""
 
@@ -24,7 +33,8 @@ class Playback:
         """The log whose frames after `after_seq` are to be read.
 
         Raises `NotFound` for a turn whose frames are gone, `BadRequest` for an `after_seq` past
-        its last frame, `FramesLost` when another process runs it and cannot be reached.
+        its last frame, `FramesLost` when another process runs it and cannot be reached, or has
+        died just now.
         """
         running = row.ending == "running"
         found = self._log.read(row.id, after_seq)
@@ -34,11 +44,17 @@ class Playback:
             if running:
                 raise FramesLost
             if after_seq >= 0:
-                raise NotFound("The frames of this turn are gone.", code="turn_expired")
+                raise TurnExpired
             return self._restore(row)
-        if not found[0] and (found[1] or not self._may_have(row.id, after_seq)):
-            raise BadRequest(f"Expected an `after_seq` before the turn's end, got {after_seq}.")
-        return TurnRef(row.id, row.client_request_id, row.conversation_id)
+        frames, ended = found
+        if frames or (not ended and self._may_have(row.id, after_seq)):
+            return TurnRef(row.id, row.client_request_id, row.conversation_id)
+        # A process that died may have given its own readers a frame more than all others got.
+        if row.ending == "interrupted":
+            raise TurnExpired
+        if running and ended:
+            raise FramesLost  # it has ended since the row was read, which may be how
+        raise BadRequest(f"Expected an `after_seq` before the turn's end, got {after_seq}.")
 
     def text(self, turn_id: str) -> str:
         """The answer as far as readers of a turn of another process have it; "" when unknown."""
