@@ -154,7 +154,9 @@ class TurnEngine:
             row = self.find(user_id, client_request_id)
         if row.id in self.running:
             self.stop_here(row.id)
-        elif row.ending == "running" and not self.turn_log.stop_elsewhere(row.id):
+            return
+        goes_on = row.ending == "running" and not self.playback.is_over(row.id)
+        if goes_on and not self.turn_log.stop_elsewhere(row.id):
             raise FramesLost
 
     def stop_here(self, turn_id: str) -> None:

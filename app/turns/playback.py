@@ -56,6 +56,11 @@ class Playback:
             raise FramesLost  # it has ended since the row was read, which may be how
         raise BadRequest(f"Expected an `after_seq` before the turn's end, got {after_seq}.")
 
+    def is_over(self, turn_id: str) -> bool:
+        """Whether readers here have its last frame, which may say that its end is not saved."""
+        found = self._log.read(turn_id, -1)
+        return found is not None and found[1]
+
     def text(self, turn_id: str) -> str:
         """The answer as far as readers of a turn of another process have it; "" when unknown."""
         if not self._log.attach(turn_id, running=True):
