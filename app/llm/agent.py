@@ -81,8 +81,11 @@ class _AgentCompletion(Completion):
                 for piece in pieces:
                     if self._cancelled:
                         return
-                    # A lone surrogate is no character and cannot be sent or stored.
-                    yield piece.encode("utf-8", "replace").decode()
+                    # A lone surrogate is no character and cannot be sent or stored. Not
+                    # `piece.isascii()`: bytes have that too, and are no text.
+                    yield (
+                        piece if str.isascii(piece) else piece.encode("utf-8", "replace").decode()
+                    )
             finally:
                 # A generator's own `finally` runs now, in this thread, not when it is collected.
                 if close := getattr(pieces, "close", None):

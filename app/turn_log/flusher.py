@@ -19,7 +19,7 @@ from app.turn_log.log import TurnLog
 log = logging.getLogger(__name__)
 
 # Text waits for half of it on average, which is less than one refresh of a 60 Hz screen.
-FLUSH_INTERVAL_S = 0.02
+FLUSH_INTERVAL_S = 0.022
 # How often the flusher comes by in an interval: so text that had none before it waits for a quarter
 # of it at most, and the last of many turns does not wait until all others have had their frames.
 TICKS = 4
