@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from limits import parse
@@ -16,13 +18,23 @@ from tests.waiting import eventually
 PLENTY = "1000/hour"
 
 
+def wait_s(count: Callable[[], None]) -> float:
+    """How long somebody who is too fast is told to wait.
+
+    An error that is kept keeps the limiter, whose connections are then collected in any order.
+    """
+    try:
+        count()
+    except TooManyRequests as refusal:
+        return refusal.retry_after_s
+    raise AssertionError("that was not too fast")
+
+
 def test_a_person_is_counted_by_each_process_alone_without_redis() -> None:
     one, other = RateLimiter("2/hour", PLENTY, "1/hour"), RateLimiter("2/hour", PLENTY, "1/hour")
     for _ in range(2):
         one.count_message("ann", "192.0.2.1")
-    with pytest.raises(TooManyRequests) as refused:
-        one.count_message("ann", "192.0.2.1")
-    assert 3500 < refused.value.retry_after_s <= 3601
+    assert 3500 < wait_s(lambda: one.count_message("ann", "192.0.2.1")) <= 3601
     one.count_message("bob", "192.0.2.1")
     one.count_feedback("ann")
     other.count_message("ann", "192.0.2.1")
@@ -33,9 +45,7 @@ def test_a_person_is_counted_by_all_processes_together_with_redis(redis: RedisSe
     one.count_message("ann", "192.0.2.1")
     other.count_message("ann", "192.0.2.1")
     for limiter in (one, other):
-        with pytest.raises(TooManyRequests) as refused:
-            limiter.count_message("ann", "192.0.2.1")
-        assert 3500 < refused.value.retry_after_s <= 3601
+        assert 3500 < wait_s(partial(limiter.count_message, "ann", "192.0.2.1")) <= 3601
     other.count_message("bob", "192.0.2.1")
 
 
@@ -46,9 +56,7 @@ def test_an_address_is_counted_whoever_asks_from_it(redis: RedisServer) -> None:
     ):
         for name in ("ann", "bob", "cem"):
             limiter.count_message(name, "192.0.2.1")
-        with pytest.raises(TooManyRequests) as refused:
-            limiter.count_message("dan", "192.0.2.1")
-        assert 1 <= refused.value.retry_after_s <= 7200
+        assert 1 <= wait_s(partial(limiter.count_message, "dan", "192.0.2.1")) <= 7200
         limiter.count_message("dan", "192.0.2.2")
 
 
