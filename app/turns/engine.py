@@ -138,8 +138,7 @@ class TurnEngine:
     def resume(self, user_id: str, client_request_id: str, after_seq: int) -> TurnRef:
         """Find a turn whose frames after `after_seq` are to be read.
 
-        Raises `NotFound` for an unknown turn or one whose frames are gone, `BadRequest` for an
-        `after_seq` past its last frame, `FramesLost` when another process runs it out of reach.
+        Raises `NotFound` for an unknown turn, and what `Playback.find` raises.
         """
         return self.playback.find(self.find(user_id, client_request_id), after_seq)
 

@@ -32,9 +32,9 @@ class Playback:
     def find(self, row: TurnRow, after_seq: int) -> TurnRef:
         """The log whose frames after `after_seq` are to be read.
 
-        Raises `NotFound` for a turn whose frames are gone, `BadRequest` for an `after_seq` past
-        its last frame, `FramesLost` when another process runs it and cannot be reached, or has
-        died just now.
+        Raises `TurnExpired` when these are gone, or may have died with the process that had them;
+        `BadRequest` for an `after_seq` past the last frame; `FramesLost` when another process runs
+        the turn and cannot be reached, or has died just now.
         """
         running = row.ending == "running"
         found = self._log.read(row.id, after_seq)
