@@ -71,21 +71,23 @@ class TurnWriter:
         self.latest_at = 0
         """When the latest text was put in a frame, in milliseconds since the epoch; 0: never."""
         self.is_due = False
-        """Whether the flusher comes by for what is pending; for the flusher alone."""
+        """Whether the flusher comes by for what is pending, which only the flusher says."""
         self.flushing = cheap_lock()
         """Held from taking frames to having them in the log, so that they stay in order."""
 
     def write(self, text: str) -> None:
         """Add text of the answer; it leaves with whatever else gathers."""
         self._pending.append(text)
-        self._flusher.schedule(self)
+        # Asked after the text was added: as long as it is due, that text is still to be taken.
+        if not self.is_due:
+            self._flusher.schedule(self)
 
     def write_frame(self, build: BuildFrame, *, ends_turn: bool = False) -> None:
         """Add a whole frame, built once its `seq` is known; the last one leaves at once."""
         self._pending.append((build, ends_turn))
         if ends_turn:
             self._flusher.flush(self)
-        else:
+        elif not self.is_due:
             self._flusher.schedule(self)
 
     def seal(self) -> None:
@@ -102,11 +104,12 @@ class TurnWriter:
 
         For the flusher alone.
         """
+        pending = self._pending
         frames: list[str] = []
         text = ""
         ended = False
-        while self._pending:
-            item = self._pending.popleft()
+        while pending:
+            item = pending.popleft()
             if isinstance(item, str):
                 if not self._sealed:
                     text += item
@@ -119,7 +122,8 @@ class TurnWriter:
                 self._sealed = True
                 continue
             build, ended = item
-            frames.append(build(self._take_seq()))
+            frames.append(build(self._next_seq))
+            self._next_seq += 1
         if text:
             frames.append(self._token_frame(text))
         return frames, ended
@@ -129,11 +133,9 @@ class TurnWriter:
         if len(self._texts) > MOST_APART:
             self._texts = [self.text()]  # a new list: whoever reads the old one reads it whole
         self.latest_at = self._clock()
-        return token_frame(self._client_request_id, self._take_seq(), text)
-
-    def _take_seq(self) -> int:
+        frame = token_frame(self._client_request_id, self._next_seq, text)
         self._next_seq += 1
-        return self._next_seq - 1
+        return frame
 
 
 class Flusher:
@@ -150,9 +152,6 @@ class Flusher:
 
     def schedule(self, writer: TurnWriter) -> None:
         """Have `writer` flushed when its time comes: at once if nobody is due."""
-        # Asked after the text was added: as long as it is due, that text is still to be taken.
-        if writer.is_due:
-            return
         writer.is_due = self.busy = True
         self._due.append(writer)
         if not self._something_due.is_set():
