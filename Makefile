@@ -137,7 +137,8 @@ clean: ## remove what make made; your data stays
 		--requirement supply/requirements.txt
 	@touch $@
 
-.venv/dev.stamp: .venv/run.stamp
+# The tests' servers run on what production runs on.
+.venv/dev.stamp: .venv/run.stamp .venv/light/stamp
 	@echo "Installing the development tools into .venv ..."
 	@$(BIN)/python $(INSTALL) --editable '.[dev]'
 	@touch $@
