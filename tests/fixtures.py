@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,7 +19,6 @@ from app.store.database import Database
 from app.store.tables import metadata
 from tests.cluster import Cluster
 from tests.engines import PostgresqlServer, RedisServer
-from tests.processes import ROOT
 from tests.scripted_model import ScriptedModel
 from tests.servers import MlflowServer, Stack
 from tests.turn_scene import TurnScene
@@ -56,15 +54,6 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowSe
     server.start()
     yield server
     server.terminate()
-
-
-@pytest.fixture(scope="session")
-def light() -> Path:
-    """Commands of an environment with nothing but requirements.txt in it, as production has it."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
-    make = ["make", "--silent", ".venv/light/stamp"]
-    subprocess.run(make, cwd=ROOT, env=environment, check=True, timeout=600)
-    return ROOT / ".venv" / "light" / "bin"
 
 
 @pytest.fixture(scope="session")

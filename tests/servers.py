@@ -13,9 +13,9 @@ from tests.mlflow_reader import MlflowReader
 from tests.processes import ROOT, ServerProcess, answers, clean_environment, free_port
 from tests.scripted_model import ScriptedModel
 
-# What production runs on and no more: so what the tests prove holds there, and a server starts in
-# half the time that it takes beside the whole of MLflow.
-PRODUCTION = Path(sys.prefix) / "light" / "bin" / "python"
+# The commands of an environment with nothing but requirements.txt in it, as production has it: so
+# what the tests prove holds there, and servers start sooner than beside the whole of MLflow.
+PRODUCTION = Path(sys.prefix) / "light" / "bin"
 
 
 class MlflowServer(ServerProcess):
@@ -78,7 +78,8 @@ class AppServer(ServerProcess):
         }
         super().__init__(
             [
-                *(str(PRODUCTION), "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py")),
+                str(PRODUCTION / "python"),
+                *("-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py")),
                 "app:create_app()",
             ],
             clean_environment(**{**defaults, **settings}),
@@ -92,7 +93,7 @@ class Relay(ServerProcess):
     """The relay of an app server: same settings, same data."""
 
     def __init__(self, web: AppServer) -> None:
-        command = [str(PRODUCTION), "-m", "app.relay"]
+        command = [str(PRODUCTION / "python"), "-m", "app.relay"]
         super().__init__(command, web.environment, web.folder, "relay")
 
 

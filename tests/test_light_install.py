@@ -13,7 +13,7 @@ import pytest
 
 from e2e.visitor import Visitor
 from tests.processes import ROOT, clean_environment
-from tests.servers import MlflowServer, Stack
+from tests.servers import PRODUCTION, MlflowServer, Stack
 from tests.waiting import eventually
 
 INSTALLED = """
@@ -31,7 +31,7 @@ NEEDS_MORE = (
 
 @pytest.fixture(scope="module")
 def light_stack(
-    light: Path, mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory
+    mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     """Web and relay as the Procfile starts them, on the light set."""
     stack = Stack(tmp_path_factory.mktemp("light"), mlflow_server)
@@ -39,7 +39,7 @@ def light_stack(
         line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines() if line
     )
     for name, server in (("web", stack.web), ("relay", stack.relay)):
-        server.environment["PATH"] = os.pathsep.join([str(light), os.environ["PATH"]])
+        server.environment["PATH"] = os.pathsep.join([str(PRODUCTION), os.environ["PATH"]])
         server.command = ["sh", "-c", f"cd '{ROOT}' && exec {lines[name]}"]
     try:
         stack.start()
@@ -48,10 +48,10 @@ def light_stack(
         stack.stop()
 
 
-def flask(stack: Stack, light: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def flask(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run one of the operator's commands on the light set."""
     return subprocess.run(
-        [str(light / "flask"), "--app", "app", *arguments],
+        [str(PRODUCTION / "flask"), "--app", "app", *arguments],
         env=stack.web.environment,
         cwd=ROOT,
         capture_output=True,
@@ -60,8 +60,8 @@ def flask(stack: Stack, light: Path, *arguments: str) -> subprocess.CompletedPro
     )
 
 
-def test_the_light_set_is_light(light: Path) -> None:
-    asked = [str(light / "python"), "-c", INSTALLED]
+def test_the_light_set_is_light() -> None:
+    asked = [str(PRODUCTION / "python"), "-c", INSTALLED]
     found = json.loads(subprocess.check_output(asked, env=clean_environment(), text=True))
     assert not found["has_genai"]
     packages = set(found["packages"])
@@ -69,9 +69,9 @@ def test_the_light_set_is_light(light: Path) -> None:
     assert packages.isdisjoint({"mlflow", "mlflow-skinny", "pandas", "numpy", "xllamacpp"})
 
 
-def test_people_chat_and_judge_on_it(light_stack: Stack, light: Path) -> None:
+def test_people_chat_and_judge_on_it(light_stack: Stack) -> None:
     runs = Path(f"/proc/{light_stack.web.pid}/cmdline").read_bytes().decode().split("\0")
-    assert str(light / "gunicorn") in runs
+    assert str(PRODUCTION / "gunicorn") in runs
     visitor = Visitor(light_stack.url)
     with visitor.open_socket() as socket:
         turn = socket.ask("Is less more?")
@@ -81,19 +81,19 @@ def test_people_chat_and_judge_on_it(light_stack: Stack, light: Path) -> None:
     assert light_stack.reader.model_span(turn.trace_id).outputs
 
 
-def test_verdicts_become_a_dataset_on_it(light_stack: Stack, light: Path) -> None:
+def test_verdicts_become_a_dataset_on_it(light_stack: Stack) -> None:
     visitor = Visitor(light_stack.url)
     with visitor.open_socket() as socket:
         turn = socket.ask("What is light?")
     visitor.judge(False, trace_id=turn.trace_id)
     eventually(lambda: light_stack.reader.verdict(turn.trace_id) is False, timeout=30)
-    built = flask(light_stack, light, "dataset", "build", "--name", "light", "--hours", "1")
+    built = flask(light_stack, "dataset", "build", "--name", "light", "--hours", "1")
     assert built.returncode == 0, built.stderr
     assert re.search(r"^Records: [12],", built.stdout, re.MULTILINE), built.stdout
 
 
-def test_an_evaluation_says_in_one_line_what_it_needs(light_stack: Stack, light: Path) -> None:
-    refused = flask(light_stack, light, "evaluate", "--dataset", "light")
+def test_an_evaluation_says_in_one_line_what_it_needs(light_stack: Stack) -> None:
+    refused = flask(light_stack, "evaluate", "--dataset", "light")
     assert refused.returncode == 1
     said = refused.stderr.strip().splitlines()
     assert [line for line in said if "level=" not in line] == [NEEDS_MORE]

@@ -16,7 +16,7 @@ from app.settings import Settings
 from tests.mlflow_reader import MlflowReader
 from tests.processes import ROOT, ServerProcess, answers, clean_environment, free_port
 from tests.scripted_model import ScriptedModel
-from tests.servers import MlflowServer
+from tests.servers import PRODUCTION, MlflowServer
 from tests.waiting import eventually
 
 APP_YAML: dict[str, Any] = yaml.safe_load((ROOT / "app.yaml").read_text())
@@ -61,7 +61,7 @@ def test_app_yaml_is_a_command_and_settings_of_ours() -> None:
 class DatabricksApp(ServerProcess):
     """What the platform starts: the command, the settings, and a port of its choice."""
 
-    def __init__(self, folder: Path, light: Path, mlflow: MlflowServer, model_url: str) -> None:
+    def __init__(self, folder: Path, mlflow: MlflowServer, model_url: str) -> None:
         self.url = f"http://127.0.0.1:{(port := free_port())}"
         ours = {
             "MLFLOW_TRACKING_URI": mlflow.url,
@@ -75,7 +75,7 @@ class DatabricksApp(ServerProcess):
         }
         given = {**GIVEN, **ours, **secrets, "DATABRICKS_APP_PORT": str(port)}
         environment = clean_environment(**given)
-        environment["PATH"] = os.pathsep.join([str(light), os.environ["PATH"]])
+        environment["PATH"] = os.pathsep.join([str(PRODUCTION), os.environ["PATH"]])
         super().__init__(
             APP_YAML["command"],
             environment,
@@ -88,10 +88,10 @@ class DatabricksApp(ServerProcess):
 
 @pytest.fixture
 def databricks(
-    tmp_path: Path, light: Path, mlflow_server: MlflowServer, scripted_model: ScriptedModel
+    tmp_path: Path, mlflow_server: MlflowServer, scripted_model: ScriptedModel
 ) -> Iterator[DatabricksApp]:
     """The app as Databricks Apps runs it."""
-    app = DatabricksApp(tmp_path, light, mlflow_server, scripted_model.base_url)
+    app = DatabricksApp(tmp_path, mlflow_server, scripted_model.base_url)
     try:
         app.start()
         yield app

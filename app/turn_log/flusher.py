@@ -71,23 +71,21 @@ class TurnWriter:
         self.latest_at = 0
         """When the latest text was put in a frame, in milliseconds since the epoch; 0: never."""
         self.is_due = False
-        """Whether the flusher comes by for what is pending, which only the flusher says."""
+        """Whether the flusher comes by for what is pending; for the flusher alone."""
         self.flushing = cheap_lock()
         """Held from taking frames to having them in the log, so that they stay in order."""
 
     def write(self, text: str) -> None:
         """Add text of the answer; it leaves with whatever else gathers."""
         self._pending.append(text)
-        # Asked after the text was added: as long as it is due, that text is still to be taken.
-        if not self.is_due:
-            self._flusher.schedule(self)
+        self._flusher.schedule(self)
 
     def write_frame(self, build: BuildFrame, *, ends_turn: bool = False) -> None:
         """Add a whole frame, built once its `seq` is known; the last one leaves at once."""
         self._pending.append((build, ends_turn))
         if ends_turn:
             self._flusher.flush(self)
-        elif not self.is_due:
+        else:
             self._flusher.schedule(self)
 
     def seal(self) -> None:
@@ -104,12 +102,11 @@ class TurnWriter:
 
         For the flusher alone.
         """
-        pending = self._pending
         frames: list[str] = []
         text = ""
         ended = False
-        while pending:
-            item = pending.popleft()
+        while self._pending:
+            item = self._pending.popleft()
             if isinstance(item, str):
                 if not self._sealed:
                     text += item
@@ -122,8 +119,7 @@ class TurnWriter:
                 self._sealed = True
                 continue
             build, ended = item
-            frames.append(build(self._next_seq))
-            self._next_seq += 1
+            frames.append(build(self._take_seq()))
         if text:
             frames.append(self._token_frame(text))
         return frames, ended
@@ -133,9 +129,11 @@ class TurnWriter:
         if len(self._texts) > MOST_APART:
             self._texts = [self.text()]  # a new list: whoever reads the old one reads it whole
         self.latest_at = self._clock()
-        frame = token_frame(self._client_request_id, self._next_seq, text)
+        return token_frame(self._client_request_id, self._take_seq(), text)
+
+    def _take_seq(self) -> int:
         self._next_seq += 1
-        return frame
+        return self._next_seq - 1
 
 
 class Flusher:
@@ -152,6 +150,9 @@ class Flusher:
 
     def schedule(self, writer: TurnWriter) -> None:
         """Have `writer` flushed when its time comes: at once if nobody is due."""
+        # Asked after the text was added: as long as it is due, that text is still to be taken.
+        if writer.is_due:
+            return
         writer.is_due = self.busy = True
         self._due.append(writer)
         if not self._something_due.is_set():
