@@ -148,7 +148,7 @@ node_modules/stamp: package.json
 	@touch $@
 
 browser: .venv/dev.stamp
-	@command -v chromium chromium-browser google-chrome >/dev/null || $(BIN)/playwright install chromium
+	@$(BIN)/python -m tests.chromium || $(BIN)/playwright install chromium
 
 constraints: .venv/dev.stamp ## write constraints.txt anew from what is in .venv
 	@{ grep '^#' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | LC_ALL=C sort -f; } \

@@ -35,6 +35,29 @@ MAX_BACKOFF_MS = 60_000
 # No row is ever to wait longer. One that is due later was written before the clock jumped back.
 LONGEST_WAIT_MS = 2 * MAX_BACKOFF_MS
 
+# What the relay asks all the time is put together once: that takes longer than asking.
+_earlier = outbox.alias()
+_BLOCKED = exists().where(
+    _earlier.c.trace_id == outbox.c.trace_id,
+    _earlier.c.id < outbox.c.id,
+    _earlier.c.dead_reason.is_(None),
+)
+_IS_DUE = or_(
+    outbox.c.available_at <= bindparam("now"), outbox.c.available_at > bindparam("too_far")
+)
+_DUE = select(outbox.c.id).where(outbox.c.dead_reason.is_(None), _IS_DUE).limit(1)
+_OLDEST_DUE = _DUE.where(~_BLOCKED).order_by(outbox.c.id).with_for_update(skip_locked=True)
+_CLAIM = (
+    update(outbox)
+    .where(outbox.c.id == _OLDEST_DUE.scalar_subquery())
+    .values(
+        lease=bindparam("new_lease"),
+        available_at=bindparam("ends_at"),
+        attempts=outbox.c.attempts + 1,
+    )
+    .returning(outbox)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
@@ -82,36 +105,13 @@ def put(
 
 def has_due(connection: Connection, now: int) -> bool:
     """Whether there may be a row to claim: only reads, so looking often costs next to nothing."""
-    some = select(outbox.c.id).where(outbox.c.dead_reason.is_(None), _is_due(now)).limit(1)
-    return connection.execute(some).first() is not None
+    return connection.execute(_DUE, _times(now)).first() is not None
 
 
 def claim(connection: Connection, now: int) -> Parcel | None:
     """Lease the oldest row that is due and has no earlier row of its trace before it."""
-    earlier = outbox.alias()
-    blocked = exists().where(
-        earlier.c.trace_id == outbox.c.trace_id,
-        earlier.c.id < outbox.c.id,
-        earlier.c.dead_reason.is_(None),
-    )
-    oldest = (
-        select(outbox.c.id)
-        .where(outbox.c.dead_reason.is_(None), _is_due(now), ~blocked)
-        .order_by(outbox.c.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-        .scalar_subquery()
-    )
-    row = connection.execute(
-        update(outbox)
-        .where(outbox.c.id == oldest)
-        .values(
-            lease=uuid.uuid4().hex,
-            available_at=now + LEASE_MS,
-            attempts=outbox.c.attempts + 1,
-        )
-        .returning(outbox)
-    ).first()
+    lease = {"new_lease": uuid.uuid4().hex, "ends_at": now + LEASE_MS}
+    row = connection.execute(_CLAIM, _times(now) | lease).first()
     if row is None:
         return None
     return Parcel(row.id, row.lease, row.trace_id, row.kind, row.payload, row.attempts)
@@ -195,8 +195,8 @@ def dead_letters(connection: Connection, limit: int = 50) -> list[tuple[int, str
     return [(row.id, row.kind, row.trace_id, row.dead_reason) for row in rows]
 
 
-def _is_due(now: int) -> ColumnElement[bool]:
-    return or_(outbox.c.available_at <= now, outbox.c.available_at > now + LONGEST_WAIT_MS)
+def _times(now: int) -> dict[str, int]:
+    return {"now": now, "too_far": now + LONGEST_WAIT_MS}
 
 
 def _leased(parcel: Parcel) -> tuple[ColumnElement[bool], ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from bench.chromium import launch
+from tests.chromium import launch_arguments
 from tests.scripted_model import Answer, ScriptedModel
 from tests.servers import MlflowServer, Stack
 
@@ -65,7 +65,7 @@ def main() -> None:
             stack.model.answer_when(
                 "latency", Answer(tokens=[f"word{i} " for i in range(20)], delay_s=0.05)
             )
-            browser = launch(playwright)
+            browser = playwright.chromium.launch(**launch_arguments(playwright))
             page = browser.new_page()
             page.goto(stack.url)
             firsts, dones, stored = measure(page, stack.model)

@@ -10,10 +10,10 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from app.demo.plan import VERSIONS
-from bench.chromium import launch
 from e2e.chat_page import ChatPage, expect_recorded, thumb
 from e2e.feedback_panel import chip, open_panel, rate, write
 from e2e.insights_page import InsightsPage
+from tests.chromium import launch_arguments
 from tests.processes import ROOT
 from tests.scripted_model import Answer
 from tests.servers import MlflowServer, Stack
@@ -52,7 +52,7 @@ def main() -> None:
             subprocess.run(command, cwd=ROOT, env=stack.web.environment, check=True)
             stack.model.answer_when("sky blue", Answer(tokens=[SKY_ANSWER]))
             stack.model.answer_when("boil an egg", Answer(tokens=[EGG_ANSWER]))
-            browser = launch(playwright)
+            browser = playwright.chromium.launch(**launch_arguments(playwright))
             visit(browser, stack.url)
             browser.close()
         finally:

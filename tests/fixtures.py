@@ -6,7 +6,6 @@ With CI=true a skipped test fails the run: nothing is left out in silence.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Playwright
 
 from app.store.database import Database
 from app.store.tables import metadata
+from tests.chromium import launch_arguments
 from tests.cluster import Cluster
 from tests.engines import PostgresqlServer, RedisServer
 from tests.scripted_model import ScriptedModel
@@ -206,16 +207,10 @@ def scripted_model() -> Iterator[ScriptedModel]:
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(
-    browser_type_launch_args: dict[str, Any], playwright: Any
+    browser_type_launch_args: dict[str, Any], playwright: Playwright
 ) -> dict[str, Any]:
-    """Playwright's own Chromium where it is installed, else the system's."""
-    quiet = ["--disable-background-networking", "--disable-component-update", "--no-first-run"]
-    arguments = {**browser_type_launch_args, "args": quiet}
-    if Path(playwright.chromium.executable_path).exists():
-        return arguments
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
-    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
-    return {**arguments, "executable_path": found, "args": quiet + as_root}
+    """The browser of this machine."""
+    return {**browser_type_launch_args, **launch_arguments(playwright)}
 
 
 @pytest.hookimpl(wrapper=True)
