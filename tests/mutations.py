@@ -195,7 +195,7 @@ MUTATIONS = (
     Mutation("D1", "app/store/group_commit.py", "if not _is_open(connection):", "if False:"),
     Mutation("D2", "app/store/database.py", "                self._check_pages(connection)\n", ""),
     Mutation("D3", IDENTITY, "serializer.loads(value))", "serializer.loads(value, max_age=10**8))"),
-    Mutation("D4", "app/outbox.py", "now + LONGEST_WAIT_MS)", "now + 10**15)"),
+    Mutation("D4", "app/outbox.py", "now + LONGEST_WAIT_MS}", "now + 10**15}"),
     Mutation("D5", "supply/audit.py", "if len(unasked) == len(report):", "if not report:"),
     Mutation("D5", "supply/audit.py", "    if holes:\n", "    if not holes:\n"),
     Mutation("D6", "supply/licences.py", "if unknown or not named:", "if not named:"),
