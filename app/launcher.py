@@ -18,6 +18,7 @@ from honcho.environ import parse_procfile
 
 from app.embedded_endpoint import FILE_NAME, read_endpoint
 from app.errors import SettingsError
+from app.mlflow_database import set_aside_if_unfinished
 from app.preflight import CannotStart, check_folder, check_port
 from app.settings import Settings, load_settings
 from app.stop_signal import StopSignal
@@ -98,8 +99,7 @@ class Launcher:
         }
 
     def _follow(self, processes: Supervisor, stopping: StopSignal) -> None:
-        # One that a killed model left behind would announce a model that is not there.
-        (self._settings.data_dir / FILE_NAME).unlink(missing_ok=True)
+        self._clear_leftovers()
         for names in self._in_order():
             for name in names:
                 processes.start(name, self._commands[name])
@@ -115,6 +115,14 @@ class Launcher:
         self._say(box([f"{name:<10} {url}" for name, url in self._addresses().items()]))
         while self._goes_on(processes, stopping):
             pass
+
+    def _clear_leftovers(self) -> None:
+        folder = self._settings.data_dir
+        # One that a killed model left behind would announce a model that is not there.
+        (folder / FILE_NAME).unlink(missing_ok=True)
+        if "mlflow" in self._commands and (unfinished := set_aside_if_unfinished(folder)):
+            self._say("The last run was stopped before MLflow had made its database.")
+            self._say(f"What there was of it is now {unfinished}; MLflow begins again.")
 
     def _in_order(self) -> list[list[str]]:
         rest = self._commands.keys() - {name for names in ORDER for name in names}

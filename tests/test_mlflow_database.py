@@ -1,0 +1,96 @@
+"""What an interrupted MLflow left of its database is set aside; what holds anything stays."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from honcho.environ import parse_procfile
+
+from app.launcher import ROOT
+from app.mlflow_database import set_aside_if_unfinished
+from tests.processes import free_port
+from tests.servers import MlflowServer
+from tests.test_launcher import Run, launcher_process
+from tests.waiting import eventually
+
+
+def make_database(folder: Path, *statements: str) -> Path:
+    """An `mlflow.db` in `folder` after `statements`."""
+    path = folder / "mlflow.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+    return path
+
+
+def has_begun(path: Path) -> bool:
+    """Whether MLflow has made the first tables."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        return bool(connection.execute("SELECT version_num FROM alembic_version").fetchone())
+
+
+def test_ctrl_c_while_mlflow_makes_its_database_is_not_in_the_way_of_the_next_run(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    real = parse_procfile((ROOT / "Procfile").read_text()).processes["mlflow"]
+    path = tmp_path / "data" / "mlflow.db"
+    with launcher_process(tmp_path, {"mlflow": real}, mlflow_port=port) as process:
+        eventually(lambda: has_begun(path), timeout=60)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert output.endswith("Stopped.\n")
+
+    stand_in = {"mlflow": "exec python server.py $MLFLOW_PORT"}
+    with Run(tmp_path, stand_in, mlflow_port=port) as run:
+        eventually(lambda: run.said("MLflow is ready"), timeout=30)
+    assert "stopped before MLflow had made its database" in run.output()
+    assert f"{path}.unfinished" in run.output()
+    assert [file.name for file in path.parent.glob("mlflow.db*")] == ["mlflow.db.unfinished"]
+
+
+def test_the_database_of_a_running_mlflow_is_finished(
+    tmp_path: Path, mlflow_server: MlflowServer
+) -> None:
+    shutil.copy(mlflow_server.database, tmp_path / "mlflow.db")
+    assert set_aside_if_unfinished(tmp_path) is None
+    assert (tmp_path / "mlflow.db").exists()
+
+
+def test_there_is_nothing_to_do_before_the_first_run(tmp_path: Path) -> None:
+    assert set_aside_if_unfinished(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("table", ["experiments", "_alembic_tmp_experiments"])
+def test_one_that_holds_an_experiment_stays_even_in_the_middle_of_an_upgrade(
+    tmp_path: Path, table: str
+) -> None:
+    path = make_database(tmp_path, f"CREATE TABLE {table} AS SELECT 'Default' AS name")
+    assert set_aside_if_unfinished(tmp_path) is None
+    assert path.exists()
+
+
+@pytest.mark.parametrize("statements", [(), ("CREATE TABLE experiments (n)",)])
+def test_one_without_an_experiment_is_renamed_and_takes_an_earlier_ones_place(
+    tmp_path: Path, statements: tuple[str, ...]
+) -> None:
+    (tmp_path / "mlflow.db.unfinished").write_text("an earlier one")
+    path = make_database(tmp_path, *statements)
+    content = path.read_bytes()
+    (tmp_path / "mlflow.db-journal").write_bytes(b"\0" * 512)
+    aside = set_aside_if_unfinished(tmp_path)
+    assert aside == tmp_path / "mlflow.db.unfinished"
+    assert aside.read_bytes() == content
+    assert [file.name for file in tmp_path.iterdir()] == ["mlflow.db.unfinished"]
+
+
+def test_one_that_cannot_be_read_is_left_to_mlflow(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("no database at all")
+    assert set_aside_if_unfinished(tmp_path) is None
+    assert (tmp_path / "mlflow.db").read_text() == "no database at all"
