@@ -77,6 +77,18 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
     assert count(database) == 1
 
 
+def test_migrations_that_are_interrupted_leave_nothing_half_made(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'app.db'}")
+    database.write(lambda c: c.execute(text("CREATE TABLE departed_traces (in_the_way TEXT)")))
+    with pytest.raises(Unavailable):
+        database.migrate()
+    assert database.read(lambda c: inspect(c).get_table_names()) == ["departed_traces"]
+    database.write(lambda c: c.execute(text("DROP TABLE departed_traces")))
+    database.migrate()
+    assert count(database) == 0
+    database.close()
+
+
 def test_whoever_starts_together_migrates_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'new' / 'app.db'}"
 

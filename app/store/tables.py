@@ -63,7 +63,7 @@ turns = Table(
     Column("model", String(250)),
     Column("segment", String(16)),
     UniqueConstraint("user_id", "client_request_id", name="one_turn_per_client_request_id"),
-    Index("running_turns", "ending", "heartbeat_at"),
+    Index("running_turns", "ending"),
     # All that times are made of, so that no text has to be read past.
     Index("turns_in_time", "created_at", "first_token_at", "ended_at"),
     Index("turns_by_version", "app_version", "created_at"),
