@@ -112,7 +112,7 @@ def main() -> None:
     stopping = StopSignal(signal.SIGTERM, signal.SIGINT)
     try:
         data_dir = load_settings().data_dir
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         (data_dir / FILE_NAME).unlink(missing_ok=True)  # left by a process that was killed
         api_key = secrets.token_urlsafe(32)
         _server, base_url = start_server(find_weights(), api_key)

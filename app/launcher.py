@@ -19,7 +19,7 @@ from honcho.environ import parse_procfile
 from app.embedded_endpoint import FILE_NAME, read_endpoint
 from app.errors import SettingsError
 from app.mlflow_database import set_aside_if_unfinished
-from app.preflight import CannotStart, check_folder, check_port
+from app.preflight import CannotStart, check_folder, check_port, keep_folder
 from app.settings import Settings, load_settings
 from app.stop_signal import StopSignal
 from app.supervisor import Ended, Supervisor
@@ -64,9 +64,13 @@ class Launcher:
 
         Raises `CannotStart` when a port or the data folder is not as it must be.
         """
-        self._check()
-        settings = self._settings
-        log_path = settings.data_dir / "logs" / "run.log"
+        check_folder(self._settings.data_dir)
+        with keep_folder(self._settings.data_dir):
+            self._check_ports()
+            return self._run(stopping)
+
+    def _run(self, stopping: StopSignal) -> int:
+        log_path = self._settings.data_dir / "logs" / "run.log"
         with Supervisor(self._folder, self._environment(), log_path, self._screen) as processes:
             self._say(f"Starting {', '.join(self._commands)}. Ctrl-C stops everything.")
             self._say(f"What they print goes to {log_path}")
@@ -79,9 +83,8 @@ class Launcher:
         self._say(explain(self._ended))
         return 1
 
-    def _check(self) -> None:
+    def _check_ports(self) -> None:
         settings = self._settings
-        check_folder(settings.data_dir)
         if "web" in self._commands:
             check_port(settings.host, settings.port, "PORT")
         if "mlflow" in self._commands:

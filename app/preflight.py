@@ -1,9 +1,12 @@
-"""What must hold before anything starts: free ports, a folder to write to, some disk."""
+"""What must hold before anything starts: free ports, some disk, a folder to itself to write to."""
 
 import errno
+import fcntl
 import shutil
 import socket
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from app.errors import ThumbprintError
@@ -33,8 +36,8 @@ def _explain(error: OSError, host: str, port: int, setting: str) -> str:
     if error.errno == errno.EADDRINUSE:
         other = port + 1 if port < 65535 else port - 1
         return (
-            f"Port {port} ({setting}) is in use. Stop the program that uses it, or choose "
-            f"another: {setting}={other} make run"
+            f"Port {port} ({setting}) is in use. Stop the program that uses it, or put another "
+            f"into .env: {setting}={other}"
         )
     if error.errno == errno.EACCES:
         return f"Port {port} ({setting}) needs more rights than you have. Choose one above 1023."
@@ -44,7 +47,7 @@ def _explain(error: OSError, host: str, port: int, setting: str) -> str:
 def check_folder(folder: Path, least_free_bytes: int = LEAST_FREE_BYTES) -> None:
     """Make `folder` if need be. Raises `CannotStart` when it is read-only or its disk is full."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
@@ -57,3 +60,17 @@ def check_folder(folder: Path, least_free_bytes: int = LEAST_FREE_BYTES) -> None
             f"Only {free // 1_000_000} MB are free on the disk of {folder} (DATA_DIR); "
             f"{least_free_bytes // 1_000_000} MB are needed."
         )
+
+
+@contextmanager
+def keep_folder(folder: Path) -> Iterator[None]:
+    """Have `folder` for this run alone. Raises `CannotStart` while another run has it."""
+    with (folder / "run.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CannotStart(
+                f"Another `make run` has {folder} (DATA_DIR). Stop it first, or give this one a "
+                "folder and ports of its own: DATA_DIR, PORT and MLFLOW_PORT."
+            ) from error
+        yield

@@ -209,7 +209,7 @@ class Settings(EdgeSettings):
 
 
 def _make_key(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Written under another name and linked, so that nobody ever reads half a key.
     with NamedTemporaryFile("w", dir=path.parent) as draft:
         draft.write(secrets.token_urlsafe(48))

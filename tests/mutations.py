@@ -102,6 +102,7 @@ MUTATIONS = (
         "secrets.randbits(128)",
         "__import__('random').getrandbits(128)",
     ),
+    Mutation("P10", "app/store/database.py", "mkdir(mode=0o700, ", "mkdir("),
     # Floods
     Mutation(
         "F1", SOCKET, "settings.chat_max_message_chars * 12 + 1024", "settings.max_sockets * 10**6"

@@ -77,7 +77,14 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
     assert count(database) == 1
 
 
-def test_migrations_that_are_interrupted_leave_nothing_half_made(tmp_path: Path) -> None:
+def test_the_folder_of_a_new_database_is_its_owners_alone(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'new' / 'app.db'}")
+    database.migrate()
+    database.close()
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
+def test_migrations_that_fail_leave_nothing_half_made(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'app.db'}")
     database.write(lambda c: c.execute(text("CREATE TABLE departed_traces (in_the_way TEXT)")))
     with pytest.raises(Unavailable):

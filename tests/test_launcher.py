@@ -151,6 +151,25 @@ def test_a_wrong_setting_is_one_line_and_nothing_starts(tmp_path: Path) -> None:
     assert not (tmp_path / "started").exists()
 
 
+def test_a_second_run_on_the_same_folder_is_one_line_and_touches_nothing(tmp_path: Path) -> None:
+    with Run(tmp_path, {"relay": "echo first; exec sleep 600"}, **elsewhere()) as first:
+        log_path = tmp_path / "data" / "logs" / "run.log"
+        eventually(lambda: log_path.exists() and "first" in log_path.read_text())
+        second = Run(tmp_path, {"relay": "touch started"}, **elsewhere())
+        with pytest.raises(CannotStart, match=r"Another `make run` has .*data \(DATA_DIR\)"):
+            second.launcher.run(second.stopping)
+        assert first.thread.is_alive()
+        assert "first" in log_path.read_text()
+    assert not (tmp_path / "started").exists()
+    with Run(tmp_path, {"relay": "touch started; exec sleep 600"}, **elsewhere()):
+        eventually((tmp_path / "started").exists)
+
+
+def test_a_data_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    check_folder(tmp_path / "data")
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+
+
 def test_a_data_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CannotStart, match=r"Cannot write to .* \(DATA_DIR\)") as caught:

@@ -136,7 +136,7 @@ class Database:
     def _one_migration_at_a_time(self) -> Iterator[None]:
         if self._sqlite_path:
             folder = Path(self._sqlite_path).parent
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with (folder / "migration.lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
