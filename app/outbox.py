@@ -1,7 +1,8 @@
 """The outbox: what is durable here and still owed to MLflow.
 
 A row is claimed under a lease by one relay at a time, delivered, and deleted. Rows of one trace
-leave in the order they came, so a trace precedes its feedback. What MLflow refuses becomes a dead
+leave in the order they came, so a trace precedes its feedback; else the row leaves first that has
+been due for longest, so that those which fail hold up no others. What MLflow refuses becomes a dead
 letter that an operator can read and revive. Pattern: https://microservices.io/patterns/data/transactional-outbox.html
 """
 
@@ -46,10 +47,14 @@ _IS_DUE = or_(
     outbox.c.available_at <= bindparam("now"), outbox.c.available_at > bindparam("too_far")
 )
 _DUE = select(outbox.c.id).where(outbox.c.dead_reason.is_(None), _IS_DUE).limit(1)
-_OLDEST_DUE = _DUE.where(~_BLOCKED).order_by(outbox.c.id).with_for_update(skip_locked=True)
+_FIRST_DUE = (
+    _DUE.where(~_BLOCKED)
+    .order_by(outbox.c.available_at, outbox.c.id)
+    .with_for_update(skip_locked=True)
+)
 _CLAIM = (
     update(outbox)
-    .where(outbox.c.id == _OLDEST_DUE.scalar_subquery())
+    .where(outbox.c.id == _FIRST_DUE.scalar_subquery())
     .values(
         lease=bindparam("new_lease"),
         available_at=bindparam("ends_at"),
@@ -61,7 +66,7 @@ _CLAIM = (
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A claimed row: deliver it, then `complete`, `postpone` or `bury` it."""
+    """A claimed row: deliver it, then `complete`, `release`, `postpone` or `bury` it."""
 
     id: int
     lease: str
@@ -109,7 +114,7 @@ def has_due(connection: Connection, now: int) -> bool:
 
 
 def claim(connection: Connection, now: int) -> Parcel | None:
-    """Lease the oldest row that is due and has no earlier row of its trace before it."""
+    """Lease the row that has been due for longest and has no earlier one of its trace before it."""
     lease = {"new_lease": uuid.uuid4().hex, "ends_at": now + LEASE_MS}
     row = connection.execute(_CLAIM, _times(now) | lease).first()
     if row is None:
@@ -122,21 +127,26 @@ def complete(connection: Connection, parcel: Parcel) -> bool:
     return connection.execute(delete(outbox).where(*_leased(parcel))).rowcount == 1
 
 
+def release(connection: Connection, parcel: Parcel, reason: str, now: int) -> bool:
+    """Give a row back untried, due after all others that are; false when the lease was lost."""
+    untried = {"lease": None, "available_at": now, "attempts": parcel.attempts - 1}
+    return _give_back(connection, parcel, untried | {"last_error": reason})
+
+
 def postpone(connection: Connection, parcel: Parcel, reason: str, now: int) -> bool:
     """Try again later: exponential backoff from 0.5 s to a minute, with full jitter.
 
     False when the lease was lost: then the row stays as it is.
     """
     ceiling = min(MAX_BACKOFF_MS, 500 * 2 ** min(parcel.attempts, 10))
-    due_at = now + random.randint(250, ceiling)
-    later = {"lease": None, "available_at": due_at, "last_error": reason}
-    return connection.execute(update(outbox).where(*_leased(parcel)).values(later)).rowcount == 1
+    later = {"lease": None, "available_at": now + random.randint(250, ceiling)}
+    return _give_back(connection, parcel, later | {"last_error": reason})
 
 
 def bury(connection: Connection, parcel: Parcel, reason: str) -> bool:
     """Make a row a dead letter, which `revive` brings back; false when the lease was lost."""
     dead = {"lease": None, "dead_reason": reason, "last_error": reason}
-    return connection.execute(update(outbox).where(*_leased(parcel)).values(dead)).rowcount == 1
+    return _give_back(connection, parcel, dead)
 
 
 def drop(connection: Connection, trace_ids: Sequence[str], *, dead_only: bool = False) -> None:
@@ -145,15 +155,6 @@ def drop(connection: Connection, trace_ids: Sequence[str], *, dead_only: bool = 
     of_trace = delete(outbox).where(outbox.c.trace_id == bindparam("of"), which)
     if rows := [{"of": trace_id} for trace_id in trace_ids]:
         connection.execute(of_trace, rows)
-
-
-def hasten(connection: Connection, now: int) -> None:
-    """Make every postponed row due now, but not those that were to wait from the start."""
-    connection.execute(
-        update(outbox)
-        .where(outbox.c.lease.is_(None), outbox.c.dead_reason.is_(None), outbox.c.attempts > 0)
-        .values(available_at=now)
-    )
 
 
 def revive(connection: Connection, now: int) -> int:
@@ -197,6 +198,10 @@ def dead_letters(connection: Connection, limit: int = 50) -> list[tuple[int, str
 
 def _times(now: int) -> dict[str, int]:
     return {"now": now, "too_far": now + LONGEST_WAIT_MS}
+
+
+def _give_back(connection: Connection, parcel: Parcel, values: dict[str, Any]) -> bool:
+    return connection.execute(update(outbox).where(*_leased(parcel)).values(values)).rowcount == 1
 
 
 def _leased(parcel: Parcel) -> tuple[ColumnElement[bool], ...]:

@@ -1,7 +1,7 @@
 """The relay: delivers what the outbox owes to MLflow (`python -m app.relay`).
 
 At least once, and idempotent, so once in effect. Any number of relays may run. While MLflow cannot
-be reached the relay waits with growing pauses; when it is back, everything waiting is due at once.
+be reached the relay waits with growing pauses, and tries one row after each.
 """
 
 import logging
@@ -28,8 +28,9 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 0.25
 LONGEST_PAUSE_S = 5.0
-# How often the server may fail over one row, while it answers, before the row is a dead letter.
-MOST_ATTEMPTS = 20
+# How often the server may fail over one row, while it answers, before the row is a dead letter:
+# with the pauses in between, about three quarters of an hour.
+MOST_ATTEMPTS = 100
 
 
 class Relay:
@@ -72,6 +73,9 @@ class Relay:
             refusal.__cause__ = error
             return self._give_back(parcel, refusal)
         self._database.write(lambda c: self._complete(c, parcel))
+        if self._failures_in_a_row:
+            self._failures_in_a_row = 0
+            log.info("MLflow is back")
         return 0.0
 
     def _deliver(self, parcel: Parcel) -> None:
@@ -100,10 +104,6 @@ class Relay:
             forgetting.note_deletion(connection, parcel, self._clock())
         else:
             feedback_store.mark_recorded(connection, payload["id"], payload["revision"])
-        if self._failures_in_a_row:
-            outbox.hasten(connection, self._clock())
-            self._failures_in_a_row = 0
-            log.info("MLflow is back; everything waiting is due")
 
     def _mend(self, connection: Connection, parcel: Parcel) -> None:
         """Owe MLflow what stands now, because a delivery outlasted its lease.
@@ -127,15 +127,16 @@ class Relay:
         if refused:
             self._database.write(lambda c: self._bury(c, parcel, str(error)))
             return 0.0
-        self._database.write(lambda c: self._postpone(c, parcel, str(error)))
+        self._database.write(lambda c: self._put_off(c, parcel, error))
         if not error.unreachable:
             return 0.0
         self._failures_in_a_row += 1
         ceiling = min(LONGEST_PAUSE_S, 0.25 * 2.0**self._failures_in_a_row)
         return ceiling * random.uniform(0.5, 1)
 
-    def _postpone(self, connection: Connection, parcel: Parcel, reason: str) -> None:
-        if not outbox.postpone(connection, parcel, reason, self._clock()):
+    def _put_off(self, connection: Connection, parcel: Parcel, error: NotDelivered) -> None:
+        put_off = outbox.release if error.unreachable else outbox.postpone
+        if not put_off(connection, parcel, str(error), self._clock()):
             self._mend(connection, parcel)  # What got no answer may have been done all the same.
 
     def _bury(self, connection: Connection, parcel: Parcel, reason: str) -> None:

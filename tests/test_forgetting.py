@@ -181,7 +181,7 @@ def test_mlflow_away_for_an_hour_delays_the_deletion_and_does_not_lose_it(ann: P
     ann.tracking.always = None
     ann.deliver_all()
     assert ann.tracking.log == [f"delete {TRACE}"]
-    # MLflow's return makes due what was postponed, but not the second look.
+    # What failed is tried at once, but the second look waits.
     assert ann.owed() == ["deletion"]
 
 

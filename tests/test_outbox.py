@@ -223,17 +223,18 @@ def test_revived_dead_letters_start_afresh_in_their_old_place(
     assert (again.payload["n"], again.attempts) == (1, 1)
 
 
-def test_hastening_makes_what_was_postponed_due_but_breaks_no_lease(
+def test_a_released_row_is_due_after_all_others_that_are_and_as_if_it_had_not_been_tried(
     database: Database, clock: MovableClock
 ) -> None:
-    put(database, clock, ("tr-1", 1), ("tr-2", 2), ("tr-3", 3))
-    postponed, leased, dead = (claimed(database, clock) for _ in range(3))
-    database.write(lambda c: outbox.postpone(c, postponed, "later", clock()))
-    database.write(lambda c: outbox.bury(c, dead, "no"))
-    database.write(lambda c: outbox.hasten(c, clock()))
-    assert claimed(database, clock).id == postponed.id
+    put(database, clock, ("tr-1", 1), ("tr-2", 2), ("tr-1", 3))
+    clock.advance(1)
+    first = claimed(database, clock)
+    assert database.write(lambda c: outbox.release(c, first, "away", clock()))
+    assert not database.write(lambda c: outbox.release(c, first, "the lease is lost", clock()))
+    assert status(database, clock).last_error == "away"
+    second, again = claimed(database, clock), claimed(database, clock)
+    assert (second.payload["n"], again.payload["n"], again.attempts) == (2, 1, 1)
     assert claim(database, clock) is None
-    assert leased.id != postponed.id
 
 
 def test_the_status_counts_what_waits_and_how_long(database: Database, clock: MovableClock) -> None:

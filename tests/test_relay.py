@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,11 +14,12 @@ from app import outbox
 from app.errors import Unavailable
 from app.feedback import FeedbackDesk, Opinion, TurnKey, state_of
 from app.outbox import LEASE_MS
-from app.relay import LONGEST_PAUSE_S, Relay
+from app.relay import LONGEST_PAUSE_S, MOST_ATTEMPTS, Relay
 from app.stop_signal import StopSignal
 from app.store import turns
 from app.store.database import Database
 from app.store.turns import NewTurn, TurnEnd
+from app.tracing.spans import Trace
 from app.tracing.tracking import NotDelivered
 from tests.doubles import NOON, MovableClock, TrackingDouble, finished_trace
 from tests.waiting import eventually
@@ -191,7 +193,6 @@ def test_when_mlflow_is_back_everything_postponed_is_due_at_once(scene: Scene) -
     scene.tracking.failures = [UNREACHABLE] * 6
     for _ in range(6):
         scene.relay.deliver_next()
-    scene.clock.advance(1000)  # the first pauses end now, the later ones need not
     scene.deliver_all()
     assert len(scene.tracking.traces) == 6
     assert scene.owed().waiting == 0
@@ -206,6 +207,58 @@ def test_a_failure_of_one_row_alone_does_not_hold_up_the_others(scene: Scene) ->
     assert scene.relay.deliver_next() == 0.0
     assert [json.loads(one) for one in scene.tracking.traces] == [json.loads(other)]
     assert scene.owed().waiting == 1
+
+
+class Picky(TrackingDouble):
+    """Answers to some traces always the same, and takes all others."""
+
+    def __init__(self, answer: NotDelivered, *disliked: str) -> None:
+        super().__init__()
+        self.answer = answer
+        self.disliked = disliked
+
+    def write_trace(self, trace: Trace) -> None:
+        self.log.append(trace.info.trace_id)
+        if trace.info.trace_id in self.disliked:
+            raise self.answer
+        self.traces.append(trace.info.trace_id)
+
+
+@pytest.mark.parametrize("answer", [NotDelivered("500: oh"), UNREACHABLE])
+def test_rows_that_always_fail_hold_up_no_others_however_old_they_are(
+    database: Database, answer: NotDelivered
+) -> None:
+    traces = [finished_trace() for _ in range(15)]
+    ids = [trace.info.trace_id for trace in traces]
+    scene = Scene(database, tracking=(picky := Picky(answer, *ids[:5])))
+    for trace in traces:
+        row = {"trace": trace.to_json()}
+        put = partial(outbox.put, kind="trace", trace_id=trace.info.trace_id, payload=row)
+        scene.database.write(partial(put, now=scene.clock()))
+    for _ in range(15):
+        scene.clock.advance(1)
+        scene.relay.deliver_next()
+    assert sorted(picky.log) == sorted(ids), "each once before any twice"
+    assert picky.traces == ids[5:]
+    assert scene.owed().waiting == 5
+
+
+def test_what_was_tried_while_mlflow_was_away_does_not_count_against_a_row(scene: Scene) -> None:
+    scene.owe_trace()
+    scene.tracking.failures = [*[UNREACHABLE] * MOST_ATTEMPTS, NotDelivered("500: oh")]
+    while scene.tracking.failures:
+        scene.relay.deliver_next()
+    assert (scene.owed().waiting, scene.owed().dead) == (1, 0)
+
+
+def test_a_row_over_which_mlflow_always_fails_is_a_dead_letter_in_the_end(scene: Scene) -> None:
+    scene.owe_trace()
+    scene.tracking.always = NotDelivered("500: oh")
+    for _ in range(MOST_ATTEMPTS):
+        assert scene.owed().dead == 0
+        scene.relay.deliver_next()
+        scene.clock.advance(60_000)
+    assert (scene.owed().waiting, scene.owed().dead) == (0, 1)
 
 
 class DyingDatabase(Database):

@@ -114,7 +114,7 @@ class EvaluationDatasets:
             try:
                 self._upsert(dataset_id, batch)
             except NotDelivered as error:
-                if error.unreachable:
+                if not error.refused:
                     raise
                 refused += self._merge_singly(dataset_id, batch)
         return refused
@@ -125,7 +125,7 @@ class EvaluationDatasets:
             try:
                 self._upsert(dataset_id, [record])
             except NotDelivered as error:
-                if error.unreachable:
+                if not error.refused:
                     raise
                 log.warning("MLflow refused the record of %s: %s", record.trace_id, error)
                 yield record

@@ -15,7 +15,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import mlflow
-from mlflow.entities import Assessment, AssessmentSource, Expectation, Feedback, Span, Trace
+from mlflow.entities import (
+    Assessment,
+    AssessmentSource,
+    Expectation,
+    Feedback,
+    Span,
+    Trace,
+    TraceInfo,
+)
 from mlflow.entities.trace_location import TraceLocation
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.store.tracking.rest_store import RestStore
@@ -25,13 +33,15 @@ from app.tracing.request_headers import settle_proxy, settle_request_headers
 from app.tracing.span_batches import BatchFailed, SpanBatches
 
 _FINALIZED = "mlflow.trace.infoFinalized"
+# Answers that say nothing about the write: other credentials, a pause or a restart are wanted.
+_PASSING = {401, 403, 407, 408, 425, 429, 502, 503, 504}
 
 
 class NotDelivered(Exception):
     """The tracking server did not keep a write.
 
-    `refused`: it answered and said no, so repeating the same write would be in vain.
-    `unreachable`: it did not answer at all, so other writes fare no better now.
+    `refused`: it said no, so repeating the same write would be in vain.
+    `unreachable`: it has said nothing about this write, so other writes fare no better now.
     """
 
     def __init__(self, reason: str, *, refused: bool = False, unreachable: bool = False) -> None:
@@ -129,13 +139,21 @@ class TrackingServer:
 
         Raises `NotDelivered`. Writing the same trace again changes nothing.
         """
-        experiment_id = self.experiment_id()
-        trace.info.trace_location = TraceLocation.from_experiment_id(experiment_id)
         with explained():
-            stored = self._client.start_trace(trace.info)
+            try:
+                stored = self._start(trace)
+            except MlflowException as error:
+                if not _is_missing(error):
+                    raise
+                self._experiment_id = None  # it was deleted, or MLflow came back empty
+                stored = self._start(trace)
             self._span_batches.send(trace.data.spans)
         if stored.trace_metadata.get(_FINALIZED) != "true":
             raise NotDelivered("the server kept the trace unfinished")
+
+    def _start(self, trace: Trace) -> TraceInfo:
+        trace.info.trace_location = TraceLocation.from_experiment_id(self.experiment_id())
+        return self._client.start_trace(trace.info)
 
     def _log_spans(self, spans: list[Span]) -> None:
         try:
@@ -153,12 +171,12 @@ class TrackingServer:
             try:
                 self._update(verdict, assessment)
             except MlflowException as error:
-                if _status(error) != 404:
+                if not _is_missing(error):
                     raise
                 try:
                     self._client.log_assessment(verdict.trace_id, assessment)
                 except MlflowException as second:
-                    if _status(second) == 404:
+                    if _is_missing(second):
                         raise
                     # Another relay created it since we looked; a real refusal fails again here.
                     self._update(verdict, assessment)
@@ -175,7 +193,7 @@ class TrackingServer:
             try:
                 info = store.get_trace_info(trace_id)
             except MlflowException as error:
-                if _status(error) != 404:
+                if not _is_missing(error):
                     raise
                 return
             # Its own experiment: the setting may have named another one then.
@@ -219,27 +237,34 @@ def _as_assessment(verdict: Verdict) -> Assessment:
 
 
 def _status(error: MlflowException) -> int | None:
-    """The HTTP status the server answered with, or None when it did not answer."""
+    """The HTTP status of the answer, or None when there was none."""
     if isinstance(error, RestException):
         return int(error.get_http_status_code())  # type: ignore[no-untyped-call]
-    # An answer that is not JSON, say a proxy's page: MLflow keeps its status in the text alone.
-    said = re.search(r"failed with error code (\d{3})", error.message)
-    return int(said[1]) if said else None
+    # No JSON, or a status after which MLflow's client throws the answer away: its text has it.
+    said = re.search(r"failed with error code (\d{3})|too many (\d{3}) error", error.message)
+    return int(said[1] or said[2]) if said else None
+
+
+def _is_missing(error: MlflowException) -> bool:
+    """Whether MLflow itself says that it has no such thing: a proxy's 404 says nothing of it."""
+    return isinstance(error, RestException) and _status(error) == 404
 
 
 @contextmanager
 def explained() -> Iterator[None]:
     """Turn whatever MLflow's client raises into `NotDelivered`.
 
-    A 4xx answer is a refusal, except those that pass with time or with better credentials.
+    MLflow's own 4xx is a refusal, except those that pass with time or with better credentials. Of
+    what is not MLflow's own, a proxy's page say, only 413 is: the write stays as large as it is.
     """
     try:
         yield
     except MlflowException as error:
         status = _status(error)
-        if status is None:
+        passes = status in _PASSING or (status == 404 and not _is_missing(error))
+        if status is None or passes:
             raise NotDelivered(str(error), unreachable=True) from error
-        refused = 400 <= status < 500 and status not in (401, 403, 408, 429)
+        refused = status == 413 or (isinstance(error, RestException) and 400 <= status < 500)
         raise NotDelivered(f"{status}: {error.message}", refused=refused) from error
     except BatchFailed as error:
         raise NotDelivered(str(error)) from error
