@@ -113,6 +113,7 @@ def _build_services(settings: Settings, model: Model, registry: CollectorRegistr
     ender = TurnEnder(
         database,
         tracking,
+        recorder,
         implicit_signals=settings.implicit_signals,
         observe=metrics.TurnMetrics(own_registry).observe,
     )
@@ -139,7 +140,7 @@ def _build_services(settings: Settings, model: Model, registry: CollectorRegistr
         database=database,
         model=model,
         engine=engine,
-        watch=TurnWatch(database, engine, ender, recorder),
+        watch=TurnWatch(database, engine, ender),
         feedback=FeedbackDesk(database),
         tracking=tracking,
         links=links,

@@ -23,9 +23,12 @@ from app.errors import (
 )
 from app.llm.agent import AgentModel, Message
 from app.relay import Relay
+from app.store import turns as store
 from app.store.database import Database
+from app.store.turns import TurnEnd
 from app.tracing.tracking import NotDelivered
 from app.turns.ending import STORES_AT_A_TIME
+from app.turns.running import TurnRef
 from tests.turn_scene import TurnScene, text_of
 from tests.waiting import eventually
 
@@ -506,6 +509,31 @@ def test_a_process_out_of_time_ends_its_turns_as_interrupted_with_all_their_text
     assert scene.trace()["info"]["tags"]["thumbprint.ending"] == "interrupted"
     scene.engine.wait_until_idle(5)
     assert not scene.engine.running
+
+
+def end_elsewhere(scene: TurnScene, ref: TurnRef, answer: str) -> None:
+    """End a turn as another process does that took this one for dead."""
+    told = {"error_code": "interrupted", "error_message": "Cut off.", "error_retryable": True}
+    end = TurnEnd(ref.turn_id, "interrupted", answer, "", "queued", **told)  # type: ignore[arg-type]
+    assert scene.database.write(lambda c: store.finish_turn(c, end, scene.clock()))
+
+
+def test_a_turn_ended_elsewhere_keeps_that_ending_in_its_trace_too(scene: TurnScene) -> None:
+    gate = threading.Event()
+    scene.model.scripts = [["So far", gate, ", so good."]]
+    ref = scene.ask()
+    end_elsewhere(scene, ref, "So far")
+    gate.set()
+    assert scene.frames(ref)[-1]["code"] == "not_saved"
+    scene.wait_idle()
+    assert scene.trace()["info"]["tags"]["thumbprint.ending"] == "complete"  # MLflow has ours
+
+    assert Relay(scene.database, scene.tracking, scene.clock).deliver_next() == 0.0
+    info = scene.trace()["info"]
+    assert (info["trace_id"], info["state"]) == (scene.row(ref).trace_id, "ERROR")
+    assert info["tags"]["thumbprint.ending"] == scene.row(ref).ending == "interrupted"
+    assert info["response_preview"] == scene.row(ref).answer == "So far"
+    assert owed(scene) == 0
 
 
 def test_a_database_away_for_a_moment_delays_the_end_and_loses_nothing(tmp_path: Path) -> None:

@@ -46,7 +46,11 @@ class TurnScene:
         self.model = ModelDouble()
         self.recorder = Recorder({"thumbprint.environment": "test"})
         self.ender = TurnEnder(
-            self.database, tracking or self.tracking, clock=self.clock, patience_s=1.0
+            self.database,
+            tracking or self.tracking,
+            self.recorder,
+            clock=self.clock,
+            patience_s=1.0,
         )
         self.turn_log: TurnLog = SharedTurnLog(redis_url) if redis_url else MemoryTurnLog()
         self.engine = TurnEngine(
@@ -71,7 +75,6 @@ class TurnScene:
             self.database,
             self.engine,
             self.ender,
-            self.recorder,
             clock=self.clock,
             monotonic=lambda: self.uptime,
         )

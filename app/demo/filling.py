@@ -68,7 +68,11 @@ class Filler:
             self._clock.nanoseconds,
         )
         ender = TurnEnder(
-            database, tracking, implicit_signals=settings.implicit_signals, clock=self._clock
+            database,
+            tracking,
+            recorder,
+            implicit_signals=settings.implicit_signals,
+            clock=self._clock,
         )
         self._engines = {
             version: TurnEngine(

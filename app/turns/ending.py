@@ -24,7 +24,7 @@ from app.rendering import render
 from app.store import turns as store
 from app.store.database import Database
 from app.store.turns import TurnEnd, TurnRow
-from app.tracing.spans import Trace, TurnTrace
+from app.tracing.spans import Recorder, Trace
 from app.tracing.tracking import NotDelivered, TrackingServer
 from app.turns.running import EndedTurn, RunningTurn
 
@@ -49,6 +49,7 @@ class TurnEnder:
         self,
         database: Database,
         tracking: TrackingServer,
+        recorder: Recorder,
         *,
         implicit_signals: bool = True,
         observe: Callable[[EndedTurn], None] = lambda _: None,
@@ -64,6 +65,7 @@ class TurnEnder:
         self._implicit_signals = implicit_signals
         self._database = database
         self._tracking = tracking
+        self._recorder = recorder
         self._clock = clock
         self._stores = threading.Semaphore(STORES_AT_A_TIME)
         self._native_thread = NativeThread()
@@ -91,7 +93,7 @@ class TurnEnder:
             )
             self._note(turn.measure(ending))
 
-    def end_abandoned(self, row: TurnRow, answer: str, trace: TurnTrace) -> TurnEnd:
+    def end_abandoned(self, row: TurnRow, answer: str) -> TurnEnd:
         """End a turn whose process died, with what is known of its answer.
 
         The relay writes its trace. Raises `Conflict` when another process was faster.
@@ -99,14 +101,7 @@ class TurnEnder:
         error = ModelError(
             "The server was interrupted in the middle of this answer.", code="interrupted"
         )
-        trace.describe(
-            row.client_request_id,
-            row.user_id,
-            row.conversation_id,
-            [{"role": "user", "content": row.question}],
-            tags_of(row),
-        )
-        finished = trace.end("interrupted", answer, error=error)
+        trace = self._trace_again(row, "interrupted", answer, error)
         end = TurnEnd(
             turn_id=row.id,
             ending="interrupted",
@@ -117,9 +112,23 @@ class TurnEnder:
             error_message=error.message,
             error_retryable=True,
         )
-        self._database.write(lambda c: self._save(c, end, row.trace_id, finished))
+        self._database.write(lambda c: self._save(c, end, row.trace_id, trace))
         self._note(EndedTurn("interrupted"))
         return end
+
+    def _trace_again(
+        self, row: TurnRow, ending: Ending, answer: str, error: ModelError | None
+    ) -> Trace:
+        """The trace of a turn under its own ID, from what is known of it here."""
+        trace = self._recorder.restart_turn(row.trace_id)
+        trace.describe(
+            row.client_request_id,
+            row.user_id,
+            row.conversation_id,
+            [{"role": "user", "content": row.question}],
+            tags_of(row),
+        )
+        return trace.end(ending, answer, error=error)
 
     def _note(self, ended: EndedTurn) -> None:
         log.info("a turn ended", extra=asdict(ended))
@@ -163,8 +172,20 @@ class TurnEnder:
                 # Perhaps by us: the database may go away just after it has done as it was told.
                 if failed and self._database.read(lambda c: store.has_ended_as(c, end)):
                     return None
+                self._restore_trace(end.turn_id, trace_id)
                 raise
             time.sleep(RETRY_S)
+
+    def _restore_trace(self, turn_id: str, trace_id: str) -> None:
+        """Owe MLflow the trace of the ending that stands: by now it may have ours."""
+        row = self._database.read(lambda c: store.find_turn_by_id(c, turn_id))
+        if row is None:  # deleted meanwhile
+            return self._note_late_write(trace_id)
+        error = ModelError(row.error_message or "", code=row.error_code) if row.error_code else None
+        payload = {"trace": self._trace_again(row, row.ending, row.answer, error).to_json()}
+        return self._database.write(
+            lambda c: outbox.put(c, "trace", trace_id, payload, self._clock())
+        )
 
     def _save(self, connection: Connection, end: TurnEnd, trace_id: str, trace: Trace) -> None:
         now = self._clock()

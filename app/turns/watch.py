@@ -16,7 +16,6 @@ from app.observability import about
 from app.store import turns as store
 from app.store.database import Database
 from app.store.turns import TurnRow
-from app.tracing.spans import Recorder
 from app.turns.ending import TurnEnder
 from app.turns.engine import TurnEngine
 
@@ -38,7 +37,6 @@ class TurnWatch:
         database: Database,
         engine: TurnEngine,
         ender: TurnEnder,
-        recorder: Recorder,
         *,
         clock: Clock = now_ms,
         monotonic: Callable[[], float] = time.monotonic,
@@ -46,7 +44,6 @@ class TurnWatch:
         self._database = database
         self._engine = engine
         self._ender = ender
-        self._recorder = recorder
         self._clock = clock
         self._monotonic = monotonic
         # Foreign running turns: their last note, and when we first saw it.
@@ -87,7 +84,7 @@ class TurnWatch:
         try:
             # Readers of other processes may have got more than was saved.
             answer = max(row.answer, self._engine.playback.text(row.id), key=len)
-            end = self._ender.end_abandoned(row, answer, self._recorder.restart_turn(row.trace_id))
+            end = self._ender.end_abandoned(row, answer)
             self._engine.playback.conclude(row, end)
         except Conflict:
             log.info("another process has ended this turn")
