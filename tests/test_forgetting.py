@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 
 from app import forgetting, outbox
 from app.errors import Conflict
@@ -103,6 +104,31 @@ def test_nothing_here_names_a_person_who_was_forgotten(ann: Person, database: Da
     assert rows_with(database, "'ann'") == rows_with(database, here) == []
     assert "turns" in rows_with(database, "bob")
     assert ann.forget() == Forgotten(0, [])
+
+
+def test_a_chat_begun_while_its_person_is_forgotten_is_not_deleted_while_it_runs(
+    postgresql: Database,
+) -> None:
+    ann = Person(postgresql)
+    ann.ask()
+    waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    new = NewTurn("ann", "r-new", "And?", None, None, OTHER, NOON)
+
+    def hold_up(connection: Connection) -> Future[Forgotten]:
+        """Lock ann's turn until the forgetting waits for it, and begin another chat meanwhile."""
+        connection.execute(select(tables.turns).with_for_update())
+        forgotten = pool.submit(ann.forget)
+        eventually(lambda: postgresql.read(lambda c: c.execute(waits).scalar_one()))
+        postgresql.write(lambda c: turns.insert_turn(c, new))
+        return forgotten
+
+    with ThreadPoolExecutor(1) as pool:
+        forgotten = postgresql.write(hold_up)
+        with pytest.raises(Conflict, match="still running"):
+            forgotten.result(10)
+    assert postgresql.read(lambda c: turns.find_turn_by_trace(c, OTHER))
+    assert postgresql.read(lambda c: turns.find_turn_by_trace(c, TRACE))
+    assert ann.owed() == ["trace"]
 
 
 def test_what_was_still_on_its_way_goes_nowhere_and_the_trace_is_deleted(ann: Person) -> None:

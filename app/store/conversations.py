@@ -95,7 +95,9 @@ def delete_all_conversations(connection: Connection, user_id: str) -> tuple[int,
         .with_for_update()
     )
     found = list(connection.execute(traces).scalars())
-    connection.execute(delete(conversations).where(own))
+    # One that began meanwhile could not be locked, and its turn runs.
+    if connection.execute(delete(conversations).where(own)).rowcount != count:
+        raise _still_running()
     return count, found
 
 
@@ -108,7 +110,11 @@ def _lock(connection: Connection, *whose: ColumnElement[bool]) -> int:
 def _refuse_while_running(connection: Connection, where: ColumnElement[bool]) -> None:
     running = select(turns.c.id).where(where, turns.c.ending == "running")
     if connection.execute(running).first():
-        raise Conflict("An answer is still running; stop it first.", code="turn_running")
+        raise _still_running()
+
+
+def _still_running() -> Conflict:
+    return Conflict("An answer is still running; stop it first.", code="turn_running")
 
 
 def _own(user_id: str, conversation_id: str):  # type: ignore[no-untyped-def]
