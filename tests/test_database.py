@@ -71,6 +71,12 @@ def test_constraints_of_the_migrations_are_those_of_the_tables(
     other.close()
 
 
+def test_tables_of_a_newer_release_are_left_alone_in_words(database: Database) -> None:
+    database.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+    with pytest.raises(Unavailable, match=r"'9999'\. A newer release has changed its tables"):
+        database.migrate()
+
+
 def test_migrating_again_changes_nothing(database: Database) -> None:
     database.write(lambda c: add_conversation(c, "kept"))
     database.migrate()

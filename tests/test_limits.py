@@ -100,6 +100,16 @@ def test_whoever_stays_away_is_forgotten() -> None:
     eventually(are_gone)
 
 
+def test_a_clock_that_jumps_back_makes_nobody_wait_for_it() -> None:
+    memory = SweptMemory()
+    people = MovingWindowRateLimiter(memory)
+    assert people.hit(parse("1/minute"), "ann")
+    ((entry,),) = memory.events.values()
+    entry.atime += 3600  # as it is seen after a jump of an hour
+    assert people.hit(parse("1/minute"), "ann")
+    assert not people.hit(parse("1/minute"), "ann")
+
+
 def test_counting_starts_no_timer_and_sweeps_nothing_before_its_time() -> None:
     memory = SweptMemory(monotonic=lambda: 0.0)
     timer = memory.timer

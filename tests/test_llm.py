@@ -100,6 +100,14 @@ def test_an_answer_cut_by_its_length_says_so(scripted_model: ScriptedModel) -> N
     assert completion.finish_reason == "length"
 
 
+def test_an_answer_that_its_provider_withheld_is_no_whole_one(
+    scripted_model: ScriptedModel,
+) -> None:
+    answer = Answer(tokens=["So", " far"], finish_reason="content_filter")
+    text, error = failure(complete(scripted_model, answer))
+    assert (text, error.code) == ("So far", "model_filtered")
+
+
 def test_each_token_is_there_before_the_next_is_sent(scripted_model: ScriptedModel) -> None:
     gate = scripted_model.gate()
     pieces = iter(complete(scripted_model, Answer(tokens=["one", gate, "two"])))

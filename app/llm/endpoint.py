@@ -139,6 +139,10 @@ class _StreamedCompletion(Completion):
                 raise failure
             if self._cancelled:
                 return
+        if self._filtered:
+            raise ModelError(
+                "The model's provider withheld the rest of this answer.", code="model_filtered"
+            )
         if not self._heard:
             raise ModelError("The model's answer could not be understood.")
         if not self._finished:
@@ -146,6 +150,7 @@ class _StreamedCompletion(Completion):
 
     _heard = False
     _finished = False
+    _filtered = False
 
     def _take_lines(self, lines: list[bytes]) -> tuple[str, ModelError | None]:
         """The text of these lines, and what went wrong after it."""
@@ -178,6 +183,7 @@ class _StreamedCompletion(Completion):
                 text += (choice.get("delta") or {}).get("content") or ""
                 if reason := choice.get("finish_reason"):
                     self._finished = True
+                    self._filtered = reason == "content_filter"
                     self.finish_reason = "length" if reason == "length" else "stop"
             return text
         except (orjson.JSONDecodeError, AttributeError, TypeError) as error:

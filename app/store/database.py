@@ -13,6 +13,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -89,9 +90,8 @@ class Database:
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
                 connection.commit()
-        except (Unavailable, OSError) as error:
-            reason = error.message if isinstance(error, Unavailable) else f"{error.strerror}."
-            raise Unavailable(f"Cannot use {self._place()}: {reason}") from error
+        except (Unavailable, OSError, CommandError) as error:
+            raise Unavailable(f"Cannot use {self._place()}: {_reason(error)}") from error
 
     def _check_pages(self, connection: Connection) -> None:
         """Raise `Unavailable` when the file is damaged: writing to it would make that worse.
@@ -146,6 +146,16 @@ class Database:
                 waiting = text("SELECT pg_advisory_xact_lock(:key)")
                 connection.execute(waiting, {"key": _MIGRATION_LOCK})
                 yield
+
+
+def _reason(error: Unavailable | OSError | CommandError) -> str:
+    match error:
+        case Unavailable():
+            return error.message
+        case OSError():
+            return f"{error.strerror}."
+        case _:
+            return f"{error}. A newer release has changed its tables; start that one."
 
 
 def _postgresql_engine(url: str, durable: bool) -> Engine:

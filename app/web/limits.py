@@ -100,6 +100,14 @@ class SweptMemory(MemoryStorage):
         self._monotonic = monotonic
         self._swept_at = monotonic()
 
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """Count unless that is too many. What lies ahead, as the clock has jumped back, is not."""
+        now = time.time()
+        if (entries := self.events.get(key)) and entries[0].atime > now:
+            with self.locks[key]:
+                self.events[key] = [entry for entry in entries if entry.atime <= now]
+        return super().acquire_entry(key, limit, expiry, amount)
+
     def _MemoryStorage__schedule_expiry(self) -> None:  # noqa: N802 (it is called at every count)
         if self._monotonic() - self._swept_at < SWEEP_EVERY_S:
             return
