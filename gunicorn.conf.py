@@ -29,6 +29,8 @@ workers = _settings.web_concurrency
 worker_class = "app.web.worker.ChatWorker"
 # Idle sockets count too; beyond this number new connections would hang without a word.
 worker_connections = 20_000
+# The most that gunicorn takes: a comment in a query needs up to nine bytes for each character.
+limit_request_line = 8190
 graceful_timeout = 30
 # A client that reuses a connection in the moment it is closed loses its request; browsers keep
 # connections for a minute or so, so ours last longer.

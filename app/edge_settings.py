@@ -3,7 +3,7 @@
 from pydantic import Field, PositiveInt
 from pydantic_settings import BaseSettings
 
-from app.setting_types import PasswordHash, Rate, WordList
+from app.setting_types import HostNames, Origins, PasswordHash, Rate
 
 
 class EdgeSettings(BaseSettings):
@@ -11,7 +11,7 @@ class EdgeSettings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address the web server listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port of the web server.")
-    allowed_hosts: WordList = Field(
+    allowed_hosts: HostNames = Field(
         (),
         description="Names people reach this app by, comma-separated; `.example.org` has all below "
         "it. `localhost` and HOST always work; while this is unset, any IP address does too.",
@@ -21,10 +21,12 @@ class EdgeSettings(BaseSettings):
         ge=0,
         le=10,
         description="Proxies of yours in front, each adding to `X-Forwarded-For` and "
-        "`X-Forwarded-Proto`. With 0 both are ignored.",
+        "passing on or setting `X-Forwarded-Proto`. With 0 both are ignored.",
     )
-    allowed_origins: WordList = Field(
-        (), description="Further origins allowed to open sockets and post, comma-separated."
+    allowed_origins: Origins = Field(
+        (),
+        description="Further origins whose pages may open sockets, and post where a proxy rewrites "
+        "`Host`, comma-separated: `https://chat.example.org`.",
     )
     identity_header: str | None = Field(
         None,

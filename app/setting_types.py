@@ -39,6 +39,25 @@ def _check_hash(value: str) -> str:
     return value
 
 
+def _check_hosts(value: tuple[str, ...]) -> tuple[str, ...]:
+    for name in value:
+        if not re.fullmatch(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9A-Fa-f:]+", name):
+            raise ValueError("expected names such as chat.example.org, without scheme and port")
+    return tuple(name.lower() for name in value)
+
+
+def _check_origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_as_browsers_write_it(origin) for origin in value)
+
+
+def _as_browsers_write_it(origin: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/?#@]+/?", origin, re.IGNORECASE):
+        raise ValueError("expected origins such as https://chat.example.org")
+    scheme, host = origin.lower().rstrip("/").split("://")
+    default_port = {"http": ":80", "https": ":443"}[scheme]
+    return f"{scheme}://{host.removesuffix(default_port)}"
+
+
 def _check_reasons(value: str) -> str:
     if value.count("|") != 1:
         raise ValueError("expected two comma-separated lists with one | between them")
@@ -88,6 +107,8 @@ def _check_redis(value: str) -> str:
 
 WordList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_words)]
 Dimensions = Annotated[WordList, AfterValidator(_check_dimensions)]
+HostNames = Annotated[WordList, AfterValidator(_check_hosts)]
+Origins = Annotated[WordList, AfterValidator(_check_origins)]
 PasswordHash = Annotated[str, AfterValidator(_check_hash)]
 Reasons = Annotated[str, AfterValidator(_check_reasons)]
 Secrets = Annotated[WordList, AfterValidator(_check_secrets)]

@@ -112,7 +112,11 @@ def test_with_trusted_proxies_what_they_added_is_believed_and_no_more(tmp_path: 
     one = SPOOFED | {"X-Forwarded-For": "198.51.100.1, 203.0.113.9", "X-Forwarded-Proto": "https"}
     assert seen(tmp_path, one, trusted_proxies=1) == ("203.0.113.9", "https", "localhost")
     two = one | {"X-Forwarded-For": "198.51.100.1, 203.0.113.9, 10.0.0.2"}
-    assert seen(tmp_path, two, trusted_proxies=2)[0] == "203.0.113.9"
+    # Most proxies do not add to the scheme: they set it, or pass on what came.
+    assert seen(tmp_path, two, trusted_proxies=2) == ("203.0.113.9", "https", "localhost")
+    both = two | {"X-Forwarded-Proto": "ftp, https, http"}
+    assert seen(tmp_path, both, trusted_proxies=2)[1] == "https"
+    assert seen(tmp_path, both, trusted_proxies=3)[1] == "http"
     # Fewer than there should be: it did not come through all of them.
     assert seen(tmp_path, {"X-Forwarded-For": "1.1.1.1"}, trusted_proxies=2)[0] == "127.0.0.1"
 
@@ -132,6 +136,15 @@ def test_an_address_of_ipv6_counts_by_its_network(app: Flask) -> None:
     assert counted("2001:db8:1:3::1") != counted("2001:db8:1:2::1")
     assert counted("::ffff:192.0.2.1") == counted("192.0.2.1") == "192.0.2.1"
     assert len(counted("x" * 500)) <= 64
+
+
+def test_an_address_counts_without_the_port_that_some_proxies_write(app: Flask) -> None:
+    def counted(address: str) -> str:
+        with app.test_request_context(environ_overrides={"REMOTE_ADDR": address}):
+            return client_address()
+
+    assert counted("203.0.113.9:51234") == counted("203.0.113.9") == "203.0.113.9"
+    assert counted("[2001:db8::1]:443") == counted("[2001:db8::2]") == counted("2001:db8::3")
 
 
 # Cookies and keys
@@ -162,6 +175,10 @@ def test_a_new_key_takes_nobodys_conversations_away(tmp_path: Path) -> None:
         fallbacks = ",".join(reversed(keys[:today]))
         app = app_with(tmp_path, secret_key=keys[today], secret_key_fallbacks=fallbacks)
         client = with_cookie(app, cookies[0])
+        asset = re.search(r'/static/[^"]+\.svg', app.test_client().get("/").text)
+        assert asset is not None
+        shared = client.get(asset[0])  # caches may hand it to others
+        assert (shared.status_code, "Set-Cookie" in shared.headers) == (200, False)
         found = client.get(mine)
         assert found.status_code == 200
         assert "Set-Cookie" in found.headers

@@ -104,6 +104,12 @@ def test_an_empty_variable_counts_as_unset(folder: Path, monkeypatch: pytest.Mon
         ("chat_turn_timeout_s", "inf"),
         ("chat_history_turns", "-1"),
         ("identity_header", "X Forwarded"),
+        ("allowed_hosts", "https://chat.example.org"),
+        ("allowed_hosts", "chat.example.org/"),
+        ("allowed_hosts", "chat.example.org:443"),
+        ("allowed_origins", "chat.example.org"),
+        ("allowed_origins", "https://chat.example.org/chat"),
+        ("allowed_origins", "*"),
         ("operator_password_hash", "hunter2"),
         ("operator_password_hash", "scrypt:3:8:1$salt$" + "0" * 128),
         ("operator_password_hash", "crc32$salt$" + "0" * 64),
@@ -179,6 +185,17 @@ def test_words_are_split_at_commas_and_addresses_lose_their_last_slash() -> None
     assert settings.allowed_origins == ("https://a.example", "https://b.example")
     assert settings.openai_base_url == "http://model.example/v1"
     assert settings.database == "postgresql+psycopg://u:p@db.example/app"
+
+
+def test_origins_and_host_names_are_as_browsers_write_them() -> None:
+    settings = load_settings(
+        _env_file=None,
+        allowed_origins="https://Chat.Example.org:443/,http://b.example:80,https://c.example:8443",
+        allowed_hosts="Chat.Example.org,.example.org,2001:DB8::1",
+    )
+    expected = ("https://chat.example.org", "http://b.example", "https://c.example:8443")
+    assert settings.allowed_origins == expected
+    assert settings.allowed_hosts == ("chat.example.org", ".example.org", "2001:db8::1")
 
 
 def test_mlflow_and_its_links_follow_from_each_other() -> None:

@@ -7,6 +7,8 @@ import gzip
 import hashlib
 import json
 import re
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,11 @@ from flask.sessions import SecureCookieSessionInterface
 from flask.testing import FlaskClient
 from itsdangerous import TimestampSigner
 
+from app.store import turns
 from app.web.operator import AREA
 from app.web.services import Services
 from tests.engines import RedisServer
-from tests.web_client import app_with, ask, close, error_of
+from tests.web_client import app_with, ask, close, error_of, parts_of
 
 JSON = {"Content-Type": "application/json"}
 UNKNOWN_TRACE = "tr-" + "0" * 32
@@ -115,6 +118,17 @@ def test_a_proxy_may_name_the_user(tmp_path: Path) -> None:
     close(app)
 
 
+@pytest.mark.parametrize("name", ["José", "Łukasz", "李雷", "Ömer", "àb"])
+def test_a_proxy_may_name_anybody(tmp_path: Path, name: str) -> None:
+    app = app_with(tmp_path, identity_header="X-Forwarded-User")
+    as_sent = {"X-Forwarded-User": name.encode().decode("latin-1")}
+    asked = app.test_client().post("/chat", json={"message": "Why?"}, headers=as_sent).get_json()
+    turn = parts_of(app).database.read(lambda c: turns.find_turn_by_trace(c, asked["trace_id"]))
+    assert turn is not None
+    assert turn.user_id == name
+    close(app)
+
+
 def test_without_the_setting_no_header_names_the_user(ann: FlaskClient, bob: FlaskClient) -> None:
     here = ask(ann)["conversation_id"]
     claimed = bob.get(f"/conversations/{here}", headers={"X-Forwarded-Email": "ann@example.com"})
@@ -122,7 +136,7 @@ def test_without_the_setting_no_header_names_the_user(ann: FlaskClient, bob: Fla
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "http://localhost.evil.example"]
+    "origin", ["https://evil.example", "null", "http://localhost.evil.example", "http://["]
 )
 def test_a_foreign_page_cannot_change_anything(ann: FlaskClient, origin: str) -> None:
     response = ann.post("/chat", json={"message": "x"}, headers={"Origin": origin})
@@ -365,6 +379,9 @@ def test_the_documentations_feedback_is_answered_truthfully(ann: FlaskClient) ->
         ({"is_correct": True, "comment": 5}, "comment"),
         ({"is_correct": True, "comment": "x" * 20_001}, "comment"),
         ({"is_correct": True, "comment": "\ud800"}, "comment"),
+        ({"is_correct": True, "metadata": {"mlflow.assessment.sourceRunId": "x"}}, "metadata"),
+        ({"name": "x", "value": 10**16}, "value"),
+        ({"name": "x", "value": int("9" * 400)}, "value"),
     ],
 )
 def test_a_wrong_value_is_named(ann: FlaskClient, body: object, field: str) -> None:
@@ -374,6 +391,18 @@ def test_a_wrong_value_is_named(ann: FlaskClient, body: object, field: str) -> N
     error = error_of(response)
     assert error["code"] == "invalid_value"
     assert field in error["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        dict.fromkeys(("comment", "name", "value", "rationale", "metadata")) | {"is_correct": True},
+        dict.fromkeys(("is_correct", "comment", "rationale")) | {"name": "x", "value": 10**15},
+    ],
+)
+def test_what_is_left_out_may_be_null(ann: FlaskClient, body: dict[str, object]) -> None:
+    query = {"trace_id": ask(ann)["trace_id"]}
+    assert ann.post("/feedback", query_string=query, json=body).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -561,6 +590,17 @@ def test_health_says_alive_and_readiness_names_what_it_needs(ann: FlaskClient) -
     checks = ready.get_json()["checks"]
     assert checks["database"] == "ok"
     assert checks["mlflow"] != "ok"
+
+
+def test_readiness_waits_for_nobody_who_does_not_decide(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        app = app_with(tmp_path, mlflow_tracking_uri=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        began = time.monotonic()
+        ready = app.test_client().get("/readyz")
+        took_s = time.monotonic() - began
+        close(app)
+    assert (ready.status_code, took_s < 3) == (200, True), took_s  # MLflow's client waits for 5 s
+    assert ready.get_json()["checks"]["mlflow"].startswith("unreachable")
 
 
 def test_a_process_that_shuts_down_is_not_ready_and_takes_no_turn(

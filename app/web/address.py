@@ -1,8 +1,12 @@
 """The address that a request counts for."""
 
 import ipaddress
+import re
 
 from flask import request
+
+# As some proxies write it: `192.0.2.1:51234`, `[2001:db8::1]`, `[2001:db8::1]:51234`.
+_DRESSED = re.compile(r"\[(?P<v6>[^]]+)\](:\d+)?|(?P<v4>[\d.]+):\d+")
 
 
 def client_address() -> str:
@@ -11,6 +15,8 @@ def client_address() -> str:
     Behind proxies that TRUSTED_PROXIES counts, the address is the one that the first of them saw.
     """
     named = request.remote_addr or ""
+    if dressed := _DRESSED.fullmatch(named):
+        named = dressed["v6"] or dressed["v4"]
     try:
         address = ipaddress.ip_address(named)
     except ValueError:

@@ -25,6 +25,8 @@ from app.protocol import CLIENT_REQUEST_ID, TRACE_ID
 
 LONGEST_TEXT = 5000
 LONGEST_CORRECTION = 20_000
+# Beyond it a browser's numbers, which are MLflow's too, are no longer exact.
+LARGEST_NUMBER = 10**15
 MOST_CATEGORIES = 20
 # MLflow truncates longer metadata values without a word.
 LONGEST_LABEL = 250
@@ -40,12 +42,20 @@ def check_text(text: str) -> str:
     return text
 
 
+def _check_metadata_key(key: str) -> str:
+    if key.startswith("mlflow."):
+        # It makes links to runs, and more, of keys of its own.
+        raise ValueError("expected a name that does not begin with `mlflow.`")
+    return key
+
+
 Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT), AfterValidator(check_text)]
 Label = Annotated[
     str,
     StringConstraints(min_length=1, max_length=LONGEST_LABEL),
     AfterValidator(check_text),
 ]
+MetadataKey = Annotated[Label, AfterValidator(_check_metadata_key)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/ -]{0,249}$")]
 Stars = Annotated[int, Field(ge=1, le=5)]
 
@@ -54,8 +64,9 @@ def _check_value(value: Any) -> Any:
     if isinstance(value, bool):
         return value
     if isinstance(value, int | float):
-        if not math.isfinite(value) or abs(value) > 1e15:
-            raise ValueError("expected a finite number")
+        # Compared first: an integer may be too large even to be asked whether it is finite.
+        if abs(value) > LARGEST_NUMBER or not math.isfinite(value):
+            raise ValueError("expected a number of at most 15 digits")
         return value
     if isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT:
         return check_text(value)
@@ -66,7 +77,7 @@ def _check_value(value: Any) -> Any:
     ):
         return [check_text(word) for word in dict.fromkeys(value)]
     raise ValueError(
-        f"expected a boolean, a finite number, text of 1-{LONGEST_TEXT} characters, or a list of "
+        f"expected a boolean, a number, text of 1-{LONGEST_TEXT} characters, or a list of "
         f"1-{MOST_CATEGORIES} strings of 1-{LONGEST_LABEL} characters"
     )
 
@@ -78,7 +89,7 @@ Value = Annotated[
         {
             "anyOf": [
                 {"type": "boolean"},
-                {"type": "number"},
+                {"type": "number", "minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER},
                 {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT},
                 {"type": "array", "items": {"type": "string"}, "maxItems": MOST_CATEGORIES},
             ]
@@ -149,12 +160,12 @@ class FeedbackBody(BaseModel):
     name: Name | None = None
     value: Value | None = None
     rationale: Text | None = None
-    metadata: Annotated[dict[Label, Label], Field(max_length=MOST_METADATA)] | None = None
+    metadata: Annotated[dict[MetadataKey, Label], Field(max_length=MOST_METADATA)] | None = None
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
         if self.is_correct is not None:
-            if self.model_fields_set - {"is_correct", "comment", "metadata"}:
+            if (self.name, self.value, self.rationale) != (None, None, None):
                 raise ValueError("expected either is_correct and comment, or name and value")
             return self
         if self.name is None or self.value is None or self.comment is not None:

@@ -1,5 +1,9 @@
 """Says whether the app is alive and what it depends on can be reached."""
 
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
 from flask import Blueprint, Response, jsonify
 from sqlalchemy import text
 
@@ -8,6 +12,10 @@ from app.tracing.tracking import NotDelivered
 from app.web.services import services
 
 blueprint = Blueprint("health", __name__)
+
+# Whoever asks takes a process that is slow to answer for dead, mostly after a second. What does not
+# decide is not waited for longer than this.
+PATIENCE_S = 0.4
 
 
 @blueprint.get("/healthz")
@@ -36,14 +44,31 @@ def _database() -> str:
 
 
 def _mlflow() -> str:
-    try:
-        services().tracking.ping()
-    except NotDelivered:
-        return "unreachable; traces and feedback wait in the outbox"
-    return "ok"
+    tracking = services().tracking
+
+    def answers() -> bool:
+        try:
+            tracking.ping()
+        except NotDelivered:
+            return False
+        return True
+
+    if _soon(answers):
+        return "ok"
+    return "unreachable; traces and feedback wait in the outbox"
 
 
 def _redis() -> str:
-    if services().engine.turn_log.reaches_others():
+    if _soon(services().engine.turn_log.reaches_others):
         return "ok"
     return "unreachable; turns can be followed and stopped in their own process only"
+
+
+def _soon(question: Callable[[], bool]) -> bool:
+    """The answer to `question`, or False when it does not come in time."""
+    answer: SimpleQueue[bool] = SimpleQueue()
+    threading.Thread(target=lambda: answer.put(question()), daemon=True).start()
+    try:
+        return answer.get(timeout=PATIENCE_S)
+    except Empty:
+        return False

@@ -5,6 +5,8 @@ makes its own name lead there (DNS rebinding), and is of the same origin then.
 """
 
 import ipaddress
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -19,7 +21,9 @@ def init_app(app: Flask, settings: Settings) -> None:
     believed = settings.trusted_proxies
     if believed:
         # Not X-Forwarded-Host: a proxy that does not set it passes on what the client made up.
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=believed, x_proto=believed)  # type: ignore[method-assign]
+        app.wsgi_app = _believe_scheme(  # type: ignore[method-assign, assignment]
+            ProxyFix(app.wsgi_app, x_for=believed, x_proto=0), believed
+        )
     known = settings.allowed_hosts
     own = {settings.host, "localhost"}
 
@@ -33,6 +37,18 @@ def init_app(app: Flask, settings: Settings) -> None:
                 "This app does not answer to that host name; ALLOWED_HOSTS lists those it does.",
                 code="unknown_host",
             )
+
+
+def _believe_scheme(app: WSGIApplication, proxies: int) -> WSGIApplication:
+    """Take the scheme from X-Forwarded-Proto, of which most proxies pass on or set only one."""
+
+    def believing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        schemes = environ.get("HTTP_X_FORWARDED_PROTO", "").lower().replace(",", " ").split()
+        if schemes and (scheme := schemes[-proxies:][0]) in {"http", "https"}:
+            environ["wsgi.url_scheme"] = scheme
+        return app(environ, start_response)
+
+    return believing
 
 
 def name_asked_for() -> str:

@@ -5,12 +5,13 @@ identity (401) or from a foreign origin (403), and so is every foreign request t
 """
 
 import uuid
+from contextlib import suppress
 from datetime import timedelta
 from typing import cast
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, g, request, session
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from itsdangerous import BadSignature
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -44,6 +45,10 @@ class _Sessions(SecureCookieSessionInterface):
         del serializer.secret_keys[:-1]
         found.modified = not serializer.loads_unsafe(value)[0]
         return found
+
+    def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
+        """Not with what caches may share, not even one that is to be signed anew."""
+        return request.endpoint not in _FOR_ANYONE and super().should_set_cookie(app, session)
 
     def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002  (Flask's signature)
         """Mark the cookie Secure whenever the request came over TLS."""
@@ -98,7 +103,10 @@ def forget_user() -> None:
 
 
 def _named_by_proxy(header: str) -> str:
-    name = request.headers.get(header, "").strip()
+    name = request.headers.get(header, "")
+    with suppress(UnicodeDecodeError):
+        name = name.encode("latin-1").decode()  # WSGI takes every header for Latin-1
+    name = name.strip()
     if not name or len(name) > 250 or not name.isprintable():
         raise Unauthenticated(f"Expected the proxy to name the user in {header}.")
     return name
@@ -117,7 +125,11 @@ def _check_origin(settings: Settings) -> None:
     origin = request.headers.get("Origin")
     if origin is None or origin in settings.allowed_origins:
         return  # Browsers always send it; programs have no cookies to be abused.
-    if urlsplit(origin).netloc != request.host:
+    try:
+        is_ours = urlsplit(origin).netloc == request.host
+    except ValueError:  # brackets that hold no address
+        is_ours = False
+    if not is_ours:
         raise Forbidden(f"Expected a request from {request.host}.", code="foreign_origin")
 
 
