@@ -45,7 +45,8 @@ logconfig_dict = logging_config(user_text=_settings.log_user_text)
 # A second way in that nothing here uses.
 control_socket_disable = True
 
-if workers > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+_has_own_folder = workers > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ
+if _has_own_folder:
     # Where workers share what `/metrics` counts. prometheus_client reads the name when imported.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="thumbprint-metrics-")
 
@@ -59,5 +60,5 @@ def child_exit(server, worker):  # type: ignore[no-untyped-def]  # noqa: D103, A
 
 
 def on_exit(server):  # type: ignore[no-untyped-def]  # noqa: D103, ARG001
-    if workers > 1:
+    if _has_own_folder:
         shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
