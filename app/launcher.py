@@ -16,9 +16,9 @@ from typing import TextIO
 
 from honcho.environ import parse_procfile
 
+from app import mlflow_database
 from app.embedded_endpoint import FILE_NAME, read_endpoint
 from app.errors import SettingsError
-from app.mlflow_database import set_aside_if_unfinished
 from app.preflight import CannotStart, check_folder, check_port, keep_folder
 from app.settings import Settings, load_settings
 from app.stop_signal import StopSignal
@@ -102,7 +102,7 @@ class Launcher:
         }
 
     def _follow(self, processes: Supervisor, stopping: StopSignal) -> None:
-        self._clear_leftovers()
+        self._prepare()
         for names in self._in_order():
             for name in names:
                 processes.start(name, self._commands[name])
@@ -119,11 +119,11 @@ class Launcher:
         while self._goes_on(processes, stopping):
             pass
 
-    def _clear_leftovers(self) -> None:
+    def _prepare(self) -> None:
         folder = self._settings.data_dir
         # One that a killed model left behind would announce a model that is not there.
         (folder / FILE_NAME).unlink(missing_ok=True)
-        if "mlflow" in self._commands and (unfinished := set_aside_if_unfinished(folder)):
+        if "mlflow" in self._commands and (unfinished := mlflow_database.prepare(folder)):
             self._say("The last run was stopped before MLflow had made its database.")
             self._say(f"What there was of it is now {unfinished}; MLflow begins again.")
 

@@ -206,11 +206,12 @@ def test_a_trace_that_died_with_its_process_is_written_under_its_own_id(
     tracking: TrackingServer, reader: MlflowReader, recorder: Recorder
 ) -> None:
     lost = "tr-" + "0" * 28 + f"{next(numbers):04x}"
-    trace = recorder.restart_turn(lost)
+    trace = recorder.restart_turn(lost, 1_795_478_400_000, 1_795_478_402_500)
     assert trace.trace_id == lost
     trace.describe("req-lost", "ann", "c", MESSAGES)
     tracking.write_trace(trace.end("interrupted", "Half", error=ModelError("Interrupted.")))
-    assert reader.is_stored(lost)
+    info = reader.trace(lost).info
+    assert (info.request_time, info.execution_duration) == (1_795_478_400_000, 2500)
     assert recorder.start_turn().trace_id != lost
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from app import outbox
+from app.clock import iso
 from app.relay import Relay
 from app.turns.watch import ABANDONED_AFTER_S
 from tests.doubles import TrackingDouble
@@ -74,8 +75,11 @@ def test_a_turn_whose_process_died_is_ended_as_interrupted_with_its_text(
 def test_the_trace_of_an_interrupted_turn_is_written_under_its_own_id(
     dying: TurnScene, witness: TurnScene
 ) -> None:
-    trace_id = dying.engine.find("ann", "r1").trace_id
+    asked = dying.engine.find("ann", "r1")
+    trace_id = asked.trace_id
+    dying.clock.advance(2500)
     dying.watch.look()
+    witness.clock.advance(9 * 3_600_000)  # the machine was off over night
     look(witness, 0)
     look(witness, ABANDONED_AFTER_S)
     tracking = TrackingDouble()
@@ -89,6 +93,10 @@ def test_the_trace_of_an_interrupted_turn_is_written_under_its_own_id(
     assert info["state"] == "ERROR"
     assert info["trace_metadata"]["mlflow.trace.user"] == "ann"
     assert info["client_request_id"] == "r1"
+    # Told by when it was asked and last alive, not by when somebody noticed.
+    assert info["request_time"] == iso(asked.created_at)
+    assert info["execution_duration_ms"] == 2500
+    assert witness.engine.find("ann", "r1").ended_at == asked.created_at + 2500
 
 
 def test_a_turn_whose_process_lives_is_left_alone(dying: TurnScene, witness: TurnScene) -> None:

@@ -189,9 +189,9 @@ def _find(
     return connection.execute(query.with_for_update() if lock else query, whose).first()
 
 
-def finish_turn(connection: Connection, end: TurnEnd, now: int) -> TurnRow | None:
+def finish_turn(connection: Connection, end: TurnEnd, ended_at: int) -> TurnRow | None:
     """Give a running turn its final state; its row, or None when it has ended already."""
-    return connection.execute(_FINISH, {**asdict(end), "ended_at": now}).first()
+    return connection.execute(_FINISH, {**asdict(end), "ended_at": ended_at}).first()
 
 
 def count_endings(connection: Connection) -> dict[str, int]:

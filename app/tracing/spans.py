@@ -124,6 +124,20 @@ class Recorder:
 
     def start_turn(self) -> "TurnTrace":
         """Start the root span `chat_turn`; its trace ID is known from here on."""
+        return self._start(self._clock_ns(), self._clock_ns)
+
+    def restart_turn(self, trace_id: str, began_ms: int, ended_ms: int) -> "TurnTrace":
+        """Start the root span anew under the ID of a trace that died with its process.
+
+        It began and ended at these milliseconds since the epoch.
+        """
+        token = _TraceIds.given.set(int(trace_id.removeprefix("tr-"), 16))
+        try:
+            return self._start(began_ms * 1_000_000, lambda: ended_ms * 1_000_000)
+        finally:
+            _TraceIds.given.reset(token)
+
+    def _start(self, began_ns: int, clock_ns: Callable[[], int]) -> "TurnTrace":
         if provider.get() is not self._tracers:
             # At first, and whenever an agent called `mlflow.set_experiment` or the like.
             provider.set(self._tracers)
@@ -132,22 +146,14 @@ class Recorder:
             "chat_turn",
             span_type=SpanType.CHAIN,
             experiment_id=UNRESOLVED_EXPERIMENT,
-            start_time_ns=self._clock_ns(),
+            start_time_ns=began_ns,
         )
         if root.trace_id == NO_OP_SPAN_TRACE_ID:
             # MLflow only logs a warning when it cannot start a span; nobody may be told of a
             # trace that will never be.
             raise Unavailable("Answers cannot be traced right now.")
         self._finished.expect(root.trace_id)
-        return TurnTrace(root, self._finished, dict(self._tags), self._clock_ns)
-
-    def restart_turn(self, trace_id: str) -> "TurnTrace":
-        """Start the root span anew under the ID of a trace that died with its process."""
-        token = _TraceIds.given.set(int(trace_id.removeprefix("tr-"), 16))
-        try:
-            return self.start_turn()
-        finally:
-            _TraceIds.given.reset(token)
+        return TurnTrace(root, self._finished, dict(self._tags), clock_ns)
 
 
 @dataclass(slots=True)

@@ -112,7 +112,8 @@ class TurnEnder:
             error_message=error.message,
             error_retryable=True,
         )
-        self._database.write(lambda c: self._save(c, end, row.trace_id, trace))
+        # When it was last alive: how long it took to notice is no part of the answer.
+        self._database.write(lambda c: self._save(c, end, row.trace_id, trace, row.heartbeat_at))
         self._note(EndedTurn("interrupted"))
         return end
 
@@ -120,7 +121,8 @@ class TurnEnder:
         self, row: TurnRow, ending: Ending, answer: str, error: ModelError | None
     ) -> Trace:
         """The trace of a turn under its own ID, from what is known of it here."""
-        trace = self._recorder.restart_turn(row.trace_id)
+        ended_at = row.ended_at or row.heartbeat_at
+        trace = self._recorder.restart_turn(row.trace_id, row.created_at, ended_at)
         trace.describe(
             row.client_request_id,
             row.user_id,
@@ -187,9 +189,16 @@ class TurnEnder:
             lambda c: outbox.put(c, "trace", trace_id, payload, self._clock())
         )
 
-    def _save(self, connection: Connection, end: TurnEnd, trace_id: str, trace: Trace) -> None:
+    def _save(
+        self,
+        connection: Connection,
+        end: TurnEnd,
+        trace_id: str,
+        trace: Trace,
+        ended_at: int | None = None,
+    ) -> None:
         now = self._clock()
-        row = store.finish_turn(connection, end, now)
+        row = store.finish_turn(connection, end, ended_at or now)
         if row is None:
             raise Conflict("This turn was ended by another process.")
         if end.trace_state == "queued":
