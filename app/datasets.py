@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.clock import Clock, now_ms
 from app.errors import InvalidValue, NotFound, Unavailable
@@ -130,15 +130,13 @@ class DatasetDesk:
         before = {record.key: record for record in self._datasets.records(dataset.id)}
         wanted = self._wanted(before, turns, follow_all=follow_all)
         changed = [one for key, one in wanted.items() if _differs(before.get(key), one)]
-        # MLflow keeps the expectations that a change does not mention: out with those taken back.
-        outdated = [
-            known.id
-            for one in changed
-            if (known := before.get(one.key))
-            and known.expectations.keys() - one.expectations.keys()
+        taken_back = [
+            one for one in changed if not one.expectations and _is_corrected(before.get(one.key))
         ]
-        self._datasets.remove(dataset.id, [id_ for id_ in outdated if id_])
-        refused = self._datasets.merge(dataset.id, changed)
+        others = [one for one in changed if one not in taken_back]
+        refused = self._datasets.merge(dataset.id, others)
+        for one in taken_back:
+            self._datasets.replace(dataset.id, _without_correction(before[one.key], one))
         after = before | {one.key: one for one in changed if one not in refused}
         added = len(after.keys() - before.keys())
         return Built(
@@ -164,11 +162,13 @@ class DatasetDesk:
         asked = {_as_record(turn).key for turn in turns}
         known = {turn.trace_id for turn in turns}
         earlier = {
-            record.tags[SOURCE_TAG]
+            trace_id
             for key, record in before.items()
             if SOURCE_TAG in record.tags and (follow_all or key in asked)
+            # Who was corrected by somebody else counts again when that is taken back.
+            for trace_id in (record.tags[SOURCE_TAG], record.trace_id)
         } - known
-        found = [turn for turn in self._turns.load(sorted(earlier)) if turn]
+        found = [turn for turn in self._turns.load(sorted(filter(None, earlier))) if turn]
         wanted: dict[str, Record] = {}
         for turn in sorted([*turns, *found], key=lambda one: (one.corrected_at, one.asked_at)):
             record = _as_record(turn)
@@ -222,9 +222,19 @@ def _may_be_emptied(before: Record | None, alive: set[str]) -> bool:
 
 def _differs(before: Record | None, record: Record) -> bool:
     return before is None or (
-        before.expectations != record.expectations
+        before.expectations.get(EXPECTED_RESPONSE) != record.expectations.get(EXPECTED_RESPONSE)
         or any(before.tags.get(name) != value for name, value in record.tags.items())
     )
+
+
+def _is_corrected(record: Record | None) -> bool:
+    return record is not None and EXPECTED_RESPONSE in record.expectations
+
+
+def _without_correction(before: Record, record: Record) -> Record:
+    """What is to be in the place of `before`; what others have added to it stays."""
+    others = {k: v for k, v in before.expectations.items() if k != EXPECTED_RESPONSE}
+    return replace(record, id=before.id, expectations=others, tags=before.tags | record.tags)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,65 @@ def test_two_who_build_at_once_get_one_dataset(experiment: JudgedExperiment) -> 
     assert len(experiment.expected("shared")) == 6
 
 
+def test_what_a_developer_added_to_a_record_stays(experiment: JudgedExperiment) -> None:
+    trace_id = experiment.ask("Why?", thumb=False, correction=CORRECTION)
+    experiment.desk.build("tended", "negative", 1)
+    [record] = experiment.desk.records("tended")
+    added = replace(record, expectations={"expected_facts": ["blue"]}, tags={"team": "sky"})
+    dataset = experiment.desk.find("tended")
+    experiment.datasets.merge(dataset.id, [added])
+    built = experiment.desk.build("tended", "negative", 1)
+    assert built is not None
+    assert (built.changed, built.unchanged) == (0, 1)
+
+    experiment.withdraw(trace_id, "expected_response")
+    experiment.desk.build("tended", "negative", 1)
+    [record] = experiment.desk.records("tended")
+    assert record.expectations == {"expected_facts": ["blue"]}
+    assert record.tags["team"] == "sky"
+
+
+def test_a_correction_counts_again_when_the_later_one_is_taken_back(
+    experiment: JudgedExperiment,
+) -> None:
+    experiment.ask("Why?", correction="First.")
+    experiment.desk.build("both", "corrected", 1)
+    later = experiment.ask("Why?", thumb=False, correction="Second.")
+    experiment.desk.add_trace("both", later)
+    assert experiment.expected("both") == {"Why?": "Second."}
+    experiment.withdraw(later, "expected_response")
+    experiment.desk.add_trace("both", later)  # which does not find the first by itself
+    assert experiment.expected("both") == {"Why?": "First."}
+
+
+class FailsOnceAfterRemoval(EvaluationDatasets):
+    """A server that does not answer the request right after a removal."""
+
+    removed = False
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        if self.removed:
+            self.removed = False
+            raise NotDelivered("restarting", unreachable=True)
+        self.removed = method == "DELETE"
+        return super()._call(method, path, body)
+
+
+def test_a_record_written_anew_survives_a_moment_without_mlflow(
+    experiment: JudgedExperiment, mlflow_server: MlflowServer
+) -> None:
+    trace_id = experiment.ask("Why?", thumb=False, correction=CORRECTION)
+    experiment.desk.build("kept", "negative", 1)
+    experiment.withdraw(trace_id, "expected_response")
+    desk = DatasetDesk(
+        FailsOnceAfterRemoval(experiment.tracking),
+        TracedTurns(experiment.tracking),
+        Links(mlflow_server.url, experiment.tracking),
+    )
+    assert desk.build("kept", "negative", 1)
+    assert experiment.expected("kept") == {"Why?": None}
+
+
 class RefusesOne(EvaluationDatasets):
     """A server that refuses every request that contains a certain question."""
 
@@ -275,6 +335,24 @@ def test_the_commands_fail_with_one_line(app: Flask) -> None:
     failed = app.test_cli_runner().invoke(args=["dataset", "export", "--name", "none"])
     assert failed.exit_code == 1
     assert failed.output == "Error: There is no dataset 'none'. There is: none yet.\n"
+
+
+def test_a_command_that_could_not_add_everything_fails(
+    app: Flask, experiment: JudgedExperiment
+) -> None:
+    experiment.ask("Fine?", thumb=False)
+    experiment.ask("Fine too?", thumb=False, correction="too long")
+    picky = DatasetDesk(
+        RefusesOne(experiment.tracking),
+        TracedTurns(experiment.tracking),
+        Links("http://x", experiment.tracking),
+    )
+    app.extensions["thumbprint"] = replace(app.extensions["thumbprint"], datasets=picky)
+    command = ["dataset", "build", "--name", "partly", "--from", "negative"]
+    built = app.test_cli_runner().invoke(args=command)
+    assert built.exit_code == 1
+    assert "1 added" in built.output
+    assert "MLflow refused the record of tr-" in built.output
 
 
 def test_times_are_those_of_the_question(experiment: JudgedExperiment) -> None:

@@ -95,12 +95,26 @@ def test_a_correction_is_contained_only_as_whole_words_in_a_row() -> None:
         ("As an AI, I have no opinion.", True),
         ("We are unable to say.", True),
         ("I will not do that.", True),
+        ("Unfortunately, I am not able to say.", True),
+        ("I\u2019m afraid that we can\u2019t.", True),
+        ("Thanks for asking! I cannot help with that.", True),
         ("You cannot park here.", False),
+        ("Because of the sun's light, we can't see stars by day.", False),
+        ("Paris. We can not be sure about 1200 AD, but it is Paris today.", False),
+        ("Press Escape twice. If it still hangs, we are unable to save the file.", False),
         ("Sure. " + "Because. " * 30 + "I cannot say more.", False),
     ],
 )
 def test_a_refusal_says_so_at_the_beginning(text: str, refused: bool) -> None:
     assert is_refusal(text) is refused
+
+
+def test_what_looks_like_a_refusal_passes_where_it_is_what_was_wanted() -> None:
+    answer = "I cannot see why not: Paris."
+    assert check(answer, "Paris").status == "passed"
+    assert check(answer, "Lutetia").why == "refused"
+    assert check(answer, "Lutetia", Verdict(True, "the same city")).status == "passed"
+    assert check(answer, "Lutetia", Verdict(False, "no city")).why == "refused"
 
 
 def test_a_replay_asks_under_todays_system_prompt() -> None:

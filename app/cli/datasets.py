@@ -46,6 +46,8 @@ def build(name: str, selection: Selection, hours: float) -> None:
         return
     click.echo(_describe(built))
     click.echo(built.link)
+    if built.refused:
+        raise SystemExit(1)
 
 
 @dataset.command()

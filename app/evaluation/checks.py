@@ -14,10 +14,11 @@ Status = Literal["passed", "failed", "unchecked"]
 
 # An answer that shares half its words with the correction, both ways, is close to it.
 SIMILAR_ENOUGH = 0.5
-# A refusal says so at its beginning; further down, "I cannot" may be about anything.
-_BEGINNING = 200
-_REFUSALS = re.compile(
-    r"\b(i|we)('m| am| are)? ?(can ?not|can't|won't|will not|unable to|not able to)\b|\bas an ai\b"
+# A refusal begins with it, after an apology at most; further on, "I cannot" may be about anything.
+_REFUSAL = re.compile(
+    r"((i'm|i am|we're|we are)? ?(very |so |really )?(sorry|afraid)|(my |our )?apologies"
+    r"|unfortunately|no|thanks?[^,.!]*)?[,.!:; \u2014-]*(but |that |however,? )?"
+    r"((i|we)('m| am| are)? ?(can ?not|can't|won't|will not|unable to|not able to)\b|as an ai\b)"
 )
 # Words; scripts without spaces count by the character.
 _WORDS = re.compile(
@@ -54,7 +55,8 @@ def check(
     """Check an answer (None: the model failed) against the correction, if there is one.
 
     With a correction it passes when the judge says that it is right or, without a judge, when it
-    contains the correction or is similar enough. A refusal fails unless the correction is one too.
+    contains the correction or is similar enough. What looks like a refusal fails, unless the judge
+    says that it is right, or it contains the correction, or that is one too.
     """
     answer = (answer or "").strip()
     words = _WORDS.findall(answer.casefold())
@@ -67,7 +69,7 @@ def check(
         return Checked("unchecked", "nobody wrote what the answer should be", len(words), refused)
     contains, similarity = contains_text(answer, expected), token_f1(answer, expected)
     status, why = _decide(
-        refused=refused and not is_refusal(expected),
+        refused=refused and not contains and not is_refusal(expected),
         close=contains or similarity >= similar_enough,
         verdict=verdict,
     )
@@ -75,7 +77,7 @@ def check(
 
 
 def _decide(*, refused: bool, close: bool, verdict: Verdict | None) -> tuple[Status, str]:
-    if refused:
+    if refused and not (verdict and verdict.right):
         return "failed", "refused"
     if verdict is None:
         return ("passed", "like the correction") if close else ("failed", "unlike the correction")
@@ -105,5 +107,4 @@ def token_f1(answer: str, expected: str) -> float:
 
 def is_refusal(text: str) -> bool:
     """Whether a text begins by declining to answer, in English."""
-    beginning = text[:_BEGINNING].casefold().replace("\u2019", "'")
-    return bool(_REFUSALS.search(beginning))
+    return bool(_REFUSAL.match(text.strip().casefold().replace("\u2019", "'")))

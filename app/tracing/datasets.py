@@ -130,6 +130,15 @@ class EvaluationDatasets:
                 log.warning("MLflow refused the record of %s: %s", record.trace_id, error)
                 yield record
 
+    def replace(self, dataset_id: str, record: Record) -> None:
+        """Write a stored record anew: MLflow keeps the expectations that a change leaves out."""
+        self.remove(dataset_id, [record.id] if record.id else [])
+        try:
+            self._upsert(dataset_id, [record])
+        except NotDelivered:
+            # It is nowhere now, so a moment's trouble must not be the end of it.
+            self._upsert(dataset_id, [record])
+
     def _upsert(self, dataset_id: str, records: Sequence[Record]) -> None:
         body = {"records": json.dumps([_as_json(one) for one in records])}
         self._call("POST", f"/{quote(dataset_id)}/records", body)
