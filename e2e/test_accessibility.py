@@ -78,6 +78,16 @@ def test_the_whole_job_can_be_done_with_the_keyboard(chat: ChatPage) -> None:
     expect(button).to_have_attribute("aria-pressed", "true")
 
 
+def test_a_click_that_asks_leaves_the_focus_in_the_field(chat: ChatPage) -> None:
+    chat.page.get_by_role("button", name="Why is the sky blue?").click()
+    expect(chat.answers.first).to_have_attribute("data-ending", "complete")
+    expect(chat.composer).to_be_focused()
+    chat.composer.fill("And at night?")
+    chat.find("send").click()
+    expect(chat.answers.nth(1)).to_have_attribute("data-ending", "complete")
+    expect(chat.composer).to_be_focused()
+
+
 def test_a_screen_reader_hears_boundaries_and_not_tokens(chat: ChatPage, stack: Stack) -> None:
     gate = stack.model.gate()
     words = [f"word{number} " for number in range(50)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from e2e.chat_page import ChatPage, answer_text, expect_recorded, feedback_state, thumb, trace_id
 from tests.scripted_model import Answer
@@ -45,6 +45,56 @@ def test_the_open_conversation_is_renamed_everywhere_and_escape_changes_nothing(
     chat.page.reload()
     expect(item).to_contain_text("Second title")
     expect(chat.page).to_have_title(re.compile("Second title"))
+
+
+def test_after_a_renaming_by_key_the_focus_is_on_the_conversation(chat: ChatPage) -> None:
+    chat.ask_and_wait("First title")
+    item = chat.find("conversation-item")
+    for key, title in (("Enter", "Second title"), ("Escape", "Never")):
+        rename(chat, item, title, key)
+        expect(item.get_by_role("link")).to_be_focused()
+        expect(item).to_contain_text("Second title")
+
+
+def test_a_renaming_never_takes_the_focus_from_where_one_types_now(chat: ChatPage) -> None:
+    chat.ask_and_wait("First title")
+    item = chat.find("conversation-item")
+    waiting: list[Route] = []
+    chat.page.route("**/conversations/*", lambda route: waiting.append(route))
+    rename(chat, item, "Second title", key="Shift")
+    with chat.page.expect_request("**/conversations/*"):
+        chat.composer.click()
+    waiting[0].continue_()
+    expect(item).to_contain_text("Second title")
+    expect(chat.composer).to_be_focused()
+
+
+def test_a_title_takes_what_the_server_takes(chat: ChatPage) -> None:
+    chat.ask_and_wait("First title")
+    item = chat.find("conversation-item")
+    rename(chat, item, "x" * 100)
+    expect(item.get_by_role("link")).to_have_text("x" * 80)
+
+
+def test_keys_of_a_composition_neither_rename_nor_stop(chat: ChatPage, stack: Stack) -> None:
+    gate = stack.model.gate()
+    stack.model.answer_when("compose", Answer(tokens=["one ", gate, "two"]))
+    message = chat.ask("compose")
+    expect(answer_text(message)).to_contain_text("one")
+    # In Safari the key that ends a composition comes after it, and tells by its code alone.
+    composing = {"keyCode": 229}
+    chat.composer.dispatch_event("keydown", {"key": "Escape", **composing})
+    gate.release()
+    expect(message).to_have_attribute("data-ending", "complete")
+    item = chat.find("conversation-item")
+    item.hover()
+    item.get_by_test_id("conversation-rename").click()
+    field = item.get_by_role("textbox")
+    for key in ("Enter", "Escape"):
+        field.dispatch_event("keydown", {"key": key, **composing})
+        expect(field).to_be_focused()
+    chat.page.keyboard.press("Escape")
+    expect(field).to_have_count(0)
 
 
 def test_a_deleted_conversation_is_gone_here_and_its_traces_stay_in_mlflow(
@@ -168,6 +218,15 @@ def test_a_draft_survives_a_reload(chat: ChatPage) -> None:
     expect(chat.composer).to_have_value("")
 
 
+def test_a_draft_in_a_conversation_begun_here_survives_a_reload(chat: ChatPage) -> None:
+    chat.ask_and_wait("Begin")
+    chat.composer.fill("the next thought")
+    chat.page.reload()
+    expect(chat.composer).to_have_value("the next thought")
+    chat.find("new-chat").click()
+    expect(chat.composer).to_have_value("")
+
+
 def test_a_message_too_long_is_told_and_not_sent(chat: ChatPage) -> None:
     chat.composer.fill("x" * 8001)
     expect(chat.find("send")).to_be_disabled()
@@ -178,15 +237,28 @@ def test_a_message_too_long_is_told_and_not_sent(chat: ChatPage) -> None:
     expect(chat.find("send")).to_be_enabled()
 
 
+def expanded(page: Page, name: str) -> bool:
+    """What the browser tells assistive technology of a popover's button, all by itself."""
+    tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")
+    [button] = [
+        node
+        for node in tree["nodes"]
+        if node.get("role", {}).get("value") == "button" and node["name"]["value"] == name
+    ]
+    [told] = [one["value"]["value"] for one in button["properties"] if one["name"] == "expanded"]
+    return bool(told)
+
+
 def test_on_a_phone_the_conversations_are_in_a_drawer(
     open_page: Callable[..., ChatPage], stack: Stack
 ) -> None:
     chat = open_page(stack.url, viewport={"width": 360, "height": 700})
     chat.ask_and_wait("hello")
     menu = chat.page.get_by_role("button", name="Conversations")
+    assert expanded(chat.page, "Conversations") is False
     menu.click()
     expect(chat.find("conversation-item")).to_be_visible()
-    expect(menu).to_have_attribute("aria-expanded", "true")
+    assert expanded(chat.page, "Conversations") is True
     chat.page.keyboard.press("Escape")
     expect(chat.find("conversation-item")).not_to_be_visible()
     expect(menu).to_be_focused()

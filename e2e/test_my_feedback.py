@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,15 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
-from e2e.chat_page import ChatPage, answer_text, expect_recorded, feedback_state, thumb, trace_id
+from e2e.chat_page import (
+    ChatPage,
+    answer_text,
+    expect_recorded,
+    feedback_state,
+    request_id,
+    thumb,
+    trace_id,
+)
 from e2e.feedback_panel import chip, open_panel, rate, write
 from e2e.visitor import Visitor
 from tests.scripted_model import Answer
@@ -26,6 +35,9 @@ LOOKS: dict[str, dict[str, Any]] = {
 WIDER_THAN_THE_PAGE = """[...document.querySelectorAll("body *")]
   .filter((one) => one.getBoundingClientRect().right > innerWidth)
   .map((one) => `${one.localName}.${one.getAttribute("class")}`)"""
+
+TOP_OF = """(id) => document.getElementById(id).getBoundingClientRect().top
+  - document.querySelector("#scroller").getBoundingClientRect().top"""
 
 
 def cards(page: Page) -> Locator:
@@ -78,6 +90,22 @@ def test_it_lists_each_answer_with_all_that_was_said_in_words(chat: ChatPage) ->
     card.get_by_role("link", name="About **apples**").click()
     expect(answer_text(chat.answers.first)).to_be_in_viewport()
     expect(answer_text(chat.answers.first)).to_contain_text("apples")
+
+
+def test_a_link_leads_to_its_answer_in_a_long_conversation(chat: ChatPage, stack: Stack) -> None:
+    stack.model.answer_when("at length", Answer(tokens=["One line.\n\n" * 60]))
+    for number in range(4):
+        chat.ask_and_wait(f"Speak at length, part {number}")
+    message = chat.answers.nth(2)
+    thumb(message, "up").click()
+    expect_recorded(message)
+    judged = request_id(message)
+    page = open_my_feedback(chat)
+    cards(page).get_by_role("link", name="part 2").click()
+    expect(chat.answers).to_have_count(4)
+    expect(chat.answers.last).to_have_attribute("data-ending", "complete")
+    chat.page.evaluate("new Promise((done) => requestIdleCallback(done))")
+    assert abs(page.evaluate(TOP_OF, judged)) < 2
 
 
 def test_it_changes_and_takes_back_where_it_lists(chat: ChatPage, stack: Stack) -> None:
@@ -179,6 +207,17 @@ def test_forget_me_says_what_went_and_what_mlflow_keeps(chat: ChatPage, stack: S
     page.get_by_role("link", name="Begin anew").click()
     expect(chat.composer).to_be_editable()
     expect(chat.find("conversation-item")).to_have_count(0)
+
+
+def test_forget_me_reaches_a_tab_that_shows_my_feedback(chat: ChatPage) -> None:
+    judge_two_answers(chat)
+    other = ChatPage(chat.page.context.new_page()).open(chat.page.url)
+    other.composer.fill("a draft")
+    expect(cards(open_my_feedback(other))).to_have_count(2)
+    forget(open_my_feedback(chat))
+    expect(other.page).to_have_url(re.compile("[^/]/$"))
+    expect(other.composer).to_have_value("")
+    assert other.page.evaluate("localStorage.length + sessionStorage.length") == 0
 
 
 def test_forget_me_deletes_the_traces_where_the_operator_permits(

@@ -98,6 +98,55 @@ def test_a_question_sent_into_a_dead_network_is_asked_once(
     assert len(stack.model.asked("while away")) == 1
 
 
+@pytest.mark.parametrize("begun", [False, True], ids=["new", "begun"])
+def test_a_question_that_never_got_through_is_asked_once_after_a_reload(
+    open_page: Callable[..., ChatPage], stack: Stack, begun: bool
+) -> None:
+    chat = open_page(stack.url, hold_sockets)
+    if begun:
+        chat.ask_and_wait("before")
+    chat.page.evaluate(LOSE_ALL)
+    chat.ask("while away")
+    chat.composer.fill("the next thought")
+    chat.page.reload()  # the way is free again
+    expect_whole(chat.answers.nth(int(begun)), "You said: while away")
+    expect(chat.composer).to_have_value("the next thought")
+    chat.page.reload()
+    expect_whole(chat.answers.nth(int(begun)), "You said: while away")
+    expect(chat.composer).to_have_value("the next thought")
+    expect(chat.answers).to_have_count(1 + begun)
+    assert len(stack.model.asked("while away")) == 1
+    chat.find("new-chat").click()
+    expect(chat.answers).to_have_count(0)
+    expect(chat.composer).to_have_value("")
+
+
+def test_a_question_whose_acknowledgement_was_lost_is_asked_once_whatever_is_reloaded(
+    open_page: Callable[..., ChatPage], stack: Stack
+) -> None:
+    chat = open_page(stack.url, hold_sockets)
+    chat.page.evaluate("sockets[0].onmessage = null")
+    chat.ask("acknowledge this")
+    eventually(lambda: (chat.page.evaluate("1"), chat.frames("done"))[1])
+    chat.page.reload()
+    expect_whole(chat.answers.first, "You said: acknowledge this")
+    expect(chat.answers).to_have_count(1)
+    assert len(stack.model.asked("acknowledge this")) == 1
+
+
+def test_a_refused_question_is_still_there_after_a_reload(
+    open_page: Callable[..., ChatPage], stack_with: Callable[..., Stack]
+) -> None:
+    stack = stack_with(RATE_LIMIT_MESSAGES="1/hour")
+    chat = open_page(stack.url)
+    chat.ask_and_wait("taken")
+    chat.ask_and_wait("refused", ending="failed")
+    chat.page.reload()
+    expect(chat.find("message-user").nth(1)).to_have_text("refused")
+    expect(chat.answers.nth(1)).to_have_attribute("data-ending", "failed")
+    expect(chat.answers.nth(1).get_by_test_id("retry")).to_be_visible()
+
+
 def test_a_loss_during_the_first_words_never_asks_the_model_twice(
     open_page: Callable[..., ChatPage], stack: Stack, proxy: CuttingProxy
 ) -> None:
@@ -122,10 +171,22 @@ def test_a_loss_is_told_and_the_online_event_heals_it_at_once(
     message = chat.ask("long cut")
     expect(answer_text(message)).to_contain_text("one")
     chat.page.evaluate(LOSE_ALL)
-    expect(chat.find("connection-state")).to_contain_text("Reconnecting")
+    expect(chat.find("connection-state")).to_contain_text("No connection")
     gate.release()
     chat.page.evaluate(NETWORK_RETURNS)
     expect_whole(message, "one two")
+    expect(chat.find("connection-state")).to_be_empty()
+
+
+def test_a_first_connection_that_takes_its_time_is_not_called_lost(
+    open_page: Callable[..., ChatPage], stack: Stack
+) -> None:
+    def bar_sockets(page: Page) -> None:
+        page.add_init_script(HOLD_SOCKETS + "barred = true;")
+
+    chat = open_page(stack.url, bar_sockets)
+    expect(chat.find("connection-state")).to_have_text("No connection. Trying to connect…")
+    chat.page.evaluate(NETWORK_RETURNS)
     expect(chat.find("connection-state")).to_be_empty()
 
 

@@ -9,15 +9,7 @@ import { note } from "./unsent.js";
 const SECONDS_SHOWN_AFTER = 4;
 const QUIET_AFTER = 8;
 
-/** Nothing when it simply ended well. */
-function sentence(/** @type {Outcome} */ { ending, error, finish_reason }) {
-	if (ending === "stopped") return "Stopped by you.";
-	if (ending === "interrupted") return "The server was interrupted before the answer was finished.";
-	if (ending === "failed") return error?.message ?? "The answer failed.";
-	return finish_reason === "length" ? "The answer hit the length limit." : "";
-}
-
-/** @param {Turn} turn @param {OnTurn} again */
+/** @type {AnswerView} */
 export function answerView(turn, again) {
 	const node = copyOf("answer");
 	const render = proseIn(find(".prose", node));
@@ -53,9 +45,10 @@ export function answerView(turn, again) {
 	}
 
 	function finish(/** @type {Outcome} */ outcome) {
-		const { ending, error, trace_id } = outcome;
+		const { ending, error, trace_id, finish_reason } = outcome;
 		const note = find(".note", node);
-		const words = sentence(outcome);
+		const usual = note.dataset[ending] ?? note.dataset[finish_reason ?? ""] ?? "";
+		const words = (ending === "failed" && error?.message) || usual;
 		progress.remove();
 		if (trace_id) node.dataset.traceId = trace_id;
 		node.toggleAttribute("data-empty", turn.text === "");

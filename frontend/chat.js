@@ -4,26 +4,35 @@ import * as composer from "./composer.js";
 import { stopTurn } from "./connection.js";
 import { Conversation } from "./conversation.js";
 import * as list from "./conversation_list.js";
+import { paint } from "./painter.js";
 import { openId, settle } from "./router.js";
+import { toTarget } from "./scroll.js";
 import { show } from "./transcript.js";
 
+/** Where the last turn is kept while the server may not know it. */
+const UNTAKEN = "thumbprint.untaken";
 let conversation = new Conversation();
-
-function again(/** @type {Turn} */ turn) {
-	conversation.again(turn);
-	composer.focus();
-}
+/** Whether it is there to ask in. */
+let ready = Promise.resolve(true);
 
 export function start() {
 	composer.start({ ask, stop });
 	window.addEventListener("popstate", open);
 	document.addEventListener("visibilitychange", () => document.hidden || refresh());
 	list.load();
+	/** @type {Turn} */
+	const { question, conversationId, ...left } = JSON.parse(sessionStorage.getItem(UNTAKEN) ?? "{}");
 	open();
+	if (question && conversationId === openId()) ask(question, left);
 }
 
-export function ask(/** @type {string} */ question) {
-	conversation.ask(question);
+/** @type {Ask} waits until the conversation is there */
+export async function ask(question, left) {
+	const mine = conversation;
+	composer.focus();
+	const asked = (await ready) && mine === conversation && !mine.running;
+	if (asked) mine.ask(question, left);
+	return asked;
 }
 
 /** @returns whether there was anything to stop */
@@ -33,30 +42,36 @@ export function stop() {
 	return turn !== undefined;
 }
 
-async function open() {
+function open() {
 	const id = openId();
 	if (id && id === conversation.id) return;
-	const mine = new Conversation();
-	conversation = mine;
-	mine.changed = () => changed(mine);
+	conversation = new Conversation();
+	composer.turnTo();
 	composer.showRunning(false);
-	composer.turnTo(id);
 	list.select(id);
+	ready = load(conversation, id);
+}
+
+/** @type {Load} */
+async function load(mine, id) {
 	let problem = "";
+	mine.changed = () => changed(mine);
 	try {
 		if (id) await merge(mine, id);
 	} catch (error) {
 		const { status } = /** @type {ApiError} */ (error);
-		problem = [403, 404].includes(status)
-			? "There is no such conversation here. Ask something to begin a new one."
-			: "This conversation could not be loaded. Reload the page to try again.";
+		problem = [403, 404].includes(status) ? "unknown" : "not-loaded";
 	}
-	if (mine !== conversation) return;
-	show(mine, problem, again);
-	document.getElementById(location.hash.slice(1))?.scrollIntoView();
+	if (mine !== conversation) return false;
+	show(mine, problem, (turn) => {
+		mine.again(turn);
+		composer.focus();
+	});
+	paint(toTarget); // after the answers
+	return problem !== "not-loaded";
 }
 
-/** @param {Conversation} mine @param {string} id */
+/** @type {Merge} */
 async function merge(mine, id) {
 	const record = await api.conversation(id);
 	if (mine === conversation) mine.merge(record);
@@ -65,10 +80,11 @@ async function merge(mine, id) {
 function changed(/** @type {Conversation} */ mine) {
 	list.load();
 	if (mine !== conversation) return;
-	composer.showRunning(mine.running !== undefined);
-	if (!mine.id) return;
-	settle(mine.id);
+	const last = mine.exchanges.at(-1)?.at(-1);
+	sessionStorage.setItem(UNTAKEN, JSON.stringify(last?.known || last?.stopping ? {} : last));
+	if (mine.id) settle(mine.id);
 	list.select(mine.id);
+	composer.showRunning(mine.running !== undefined);
 }
 
 /** Other tabs and devices may have moved on. */

@@ -9,29 +9,29 @@ const limit = Number(document.body.dataset.maxMessageChars);
 let running = false;
 let draft = "";
 
-/** @param {{ask(text: string): void, stop(): void}} chat */
+/** @param {{ask: Ask, stop(): void}} chat */
 export function start(chat) {
 	field.oninput = changed;
 	field.onkeydown = (event) => {
-		// keyCode 229: in Safari, the Enter that ends a composition.
-		if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229)
-			return;
+		// 229: a key of a composition, in Safari the Enter that ends it too.
+		if (event.key !== "Enter" || event.shiftKey || event.keyCode === 229) return;
 		event.preventDefault();
 		form.requestSubmit();
 	};
-	form.onsubmit = (event) => {
+	form.onsubmit = async (event) => {
 		event.preventDefault();
 		if (send.disabled) return;
-		const text = field.value.trim();
-		write("");
-		chat.ask(text);
+		const { value } = field;
+		if ((await chat.ask(value.trim())) && field.value === value) write("");
 	};
 	stop.onclick = () => chat.stop();
 }
 
-/** Turn to a conversation: its draft comes back. */
-export function turnTo(conversationId = "new") {
-	draft = `thumbprint.draft.${conversationId}`;
+const key = () => `thumbprint.draft${location.pathname}`;
+
+/** Turn to the conversation at this address: its draft comes back. */
+export function turnTo() {
+	draft = key();
 	write(sessionStorage.getItem(draft) ?? "");
 	focus();
 }
@@ -55,8 +55,9 @@ function write(/** @type {string} */ text) {
 }
 
 function changed() {
+	sessionStorage.removeItem(draft);
+	draft = key(); // a new conversation got its address
 	if (field.value) sessionStorage.setItem(draft, field.value);
-	else sessionStorage.removeItem(draft);
 	if (!CSS.supports("field-sizing", "content")) {
 		field.style.height = "auto";
 		field.style.height = `${field.scrollHeight}px`;

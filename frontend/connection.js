@@ -86,8 +86,7 @@ function connect() {
 
 function fret() {
 	worry ||= setTimeout(() => {
-		const lost = navigator.onLine ? "Connection lost." : "You are offline.";
-		find("#connection").textContent = `${lost} Reconnecting…`;
+		find("#connection").textContent = "No connection. Trying to connect…";
 	}, PATIENCE_MS);
 }
 
@@ -111,7 +110,7 @@ function receive(/** @type {Frame} */ frame) {
 	else if (turn && !turn.accept(frame)) begin(turn);
 }
 
-/** @param {ErrorFrame} frame @param {Turn} [turn] */
+/** @type {Refused} */
 function refused(frame, turn) {
 	if (frame.code === "shutting_down")
 		connect(); // another server takes the turn up

@@ -14,8 +14,9 @@ export class Conversation {
 		return this.exchanges.flat().findLast((turn) => turn.running);
 	}
 
-	ask(/** @type {string} */ question) {
-		this.#add(new Turn(question, this.id));
+	/** @param {string} question @param {Left} [left] by an earlier page: asked once, under its id */
+	ask(question, { id, replaces } = {}) {
+		if (!this.#find(id)) this.#add(new Turn(question, this.id, replaces, id));
 	}
 
 	/** The earlier answer stays as another version. */
@@ -30,12 +31,16 @@ export class Conversation {
 		this.id = record.id;
 		for (const each of record.turns) {
 			const { client_request_id: id, question, replaces } = each;
-			const mine = this.exchanges.flat().find((turn) => turn.id === id);
+			const mine = this.#find(id);
 			const turn =
 				mine ?? turns.get(id) ?? new Turn(question, record.id, replaces ?? undefined, id);
 			turn.settle(each);
 			if (!mine) this.#add(turn);
 		}
+	}
+
+	#find(/** @type {string | undefined} */ id) {
+		return this.exchanges.flat().find((turn) => turn.id === id);
 	}
 
 	/** @param {Turn} turn @param {Turn} [refused] whose place it takes */

@@ -7,14 +7,16 @@ const dialog = find("#confirm");
 
 /** @type {Rename} */
 export function rename({ id, title: value }, row) {
-	const field = Object.assign(element("input"), { ariaLabel: "Title", maxLength: 120, value });
+	const field = Object.assign(element("input"), { ariaLabel: "Title", maxLength: 80, value });
 	let keep = true;
 	field.onkeydown = (event) => {
-		if (event.isComposing || !["Escape", "Enter"].includes(event.key)) return;
+		// 229: a key of a composition.
+		if (event.keyCode === 229 || !["Escape", "Enter"].includes(event.key)) return;
 		event.preventDefault();
 		keep = event.key === "Enter";
-		field.blur();
+		row.focus();
 	};
+	row.tabIndex = -1;
 	row.replaceChildren(field);
 	field.select();
 	return new Promise((done) => {

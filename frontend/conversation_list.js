@@ -31,13 +31,9 @@ function draw() {
 	find("#title").textContent = title ?? NAME;
 	document.title = title ? `${title} · ${NAME}` : NAME;
 	if (root.querySelector("input")) return;
-	const focused = document.activeElement?.closest("li")?.id;
+	const focused = document.activeElement?.closest("li")?.id ?? "";
 	root.replaceChildren(...items.map(row));
-	focus(focused);
-}
-
-function focus(rowId = "") {
-	document.getElementById(rowId)?.querySelector("a")?.focus();
+	document.getElementById(focused)?.querySelector("a")?.focus();
 }
 
 function row(/** @type {ConversationSummary} */ item) {
@@ -60,11 +56,9 @@ const changes = () => import("./conversation_changes.js");
 
 async function rename(/** @type {ConversationSummary} */ item) {
 	const { rename: ask } = await changes();
-	const row = `row-${item.id}`;
-	const renamed = await ask(item, find(`#${row}`));
+	const renamed = await ask(item, find(`#row-${item.id}`));
 	items = items.map((each) => (renamed?.id === each.id ? renamed : each));
 	draw();
-	focus(row);
 }
 
 async function remove(/** @type {ConversationSummary} */ item) {

@@ -10,27 +10,19 @@ chat.start();
 followLinks();
 sendUnsent();
 window.addEventListener("online", sendUnsent);
-window.addEventListener("storage", ({ key }) => {
-	if (key !== "thumbprint.forgotten") return; // in another tab
-	sessionStorage.clear();
-	location.replace("/");
-});
 
 for (const example of document.querySelectorAll("[data-example]"))
 	example.addEventListener("click", () => chat.ask(example.textContent));
 
 document.addEventListener("keydown", (event) => {
-	if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
+	if (event.key !== "Escape" || event.defaultPrevented || event.keyCode === 229) return;
 	if (!document.querySelector("dialog[open], :popover-open") && chat.stop()) event.preventDefault();
 });
 
 // A drawer on narrow screens.
-const sidebar = find("#sidebar");
-sidebar.ontoggle = () => {
-	find("#menu").ariaExpanded = String(sidebar.matches(":popover-open"));
-};
-window.addEventListener("popstate", () => sidebar.hidePopover());
-matchMedia("(max-width: 50rem)").addEventListener("change", () => sidebar.hidePopover());
+const shut = () => find("#sidebar").hidePopover();
+window.addEventListener("popstate", shut);
+matchMedia("(max-width: 50rem)").addEventListener("change", shut);
 
 /** What earlier visits left. */
 function sendUnsent() {

@@ -35,11 +35,7 @@ export function* blockStarts(/** @type {string[]} */ lines) {
 	}
 }
 
-/**
- * @param {string[]} lines @param {string} [next] the line after them
- * @param {Element} [before] the block before them: a list may go on
- * @returns {Steps<HTMLElement[]>}
- */
+/** @type {Build} */
 export function* build(lines, next, before, depth = 0) {
 	/** @type {HTMLElement[]} */
 	const nodes = [];

@@ -18,7 +18,7 @@ export function show(/** @type {string} */ sentence) {
 	timer = setTimeout(() => (notice.hidden = true), SHOWN_MS);
 }
 
-/** @param {HTMLElement} button shows "Copied" for a moment @param {string} text */
+/** @type {Copy} */
 export async function copy(button, text) {
 	let words = "Copied";
 	try {

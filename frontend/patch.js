@@ -6,10 +6,7 @@
 /** Markup longer than this is brought in piece by piece. */
 const PIECE = 1000;
 
-/**
- * Children from one on. Tells after each step how much markup has changed.
- * @param {Node} parent @param {Iterable<Node>} wanted @returns {Steps}
- */
+/** @type {Patch} */
 export function* patch(parent, wanted, from = 0) {
 	let mine = parent.childNodes[from] ?? null;
 	for (const next of [...wanted]) {
@@ -26,7 +23,7 @@ export function* patch(parent, wanted, from = 0) {
 	}
 }
 
-/** @param {ChildNode} mine @param {Node} wanted @returns {Steps} */
+/** @type {Become} */
 function* become(mine, wanted) {
 	if (mine instanceof Text && wanted instanceof Text) {
 		if (wanted.data.startsWith(mine.data)) mine.appendData(wanted.data.slice(mine.length));
@@ -39,7 +36,7 @@ function* become(mine, wanted) {
 	}
 }
 
-/** @param {Node} wanted @param {(node: Node) => void} place @returns {Steps} */
+/** @type {Bring} */
 function* bring(wanted, place) {
 	const { length } = wanted instanceof Element ? wanted.outerHTML : (wanted.textContent ?? "");
 	const whole = length < PIECE || !wanted.hasChildNodes();

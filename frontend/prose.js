@@ -16,7 +16,7 @@ const REORDERING = /[\u202a-\u202e\u2066-\u2069]/g;
 /** Line breaks that mean nothing; streamed blocks have none. */
 const BETWEEN_BLOCKS = /\n(?=<\/?(?:[uo]l|li|blockquote|t\w+|p|h\w|pre)\b|$)/g;
 
-/** @param {HTMLElement} root @returns {Render} */
+/** @type {ProseIn} */
 export function proseIn(root) {
 	let shown = 0;
 	// Finished characters, blocks, and entries of the last block (a list may go on).
@@ -26,7 +26,7 @@ export function proseIn(root) {
 	let final = false;
 	let work = grow("");
 
-	/** @param {string[]} block @param {string} [next] the line after it, when it is whole */
+	/** @type {Put} */
 	function* put(block, next) {
 		const last = root.children[blocks - 1];
 		const nodes = yield* build(block, next, last);

@@ -20,6 +20,14 @@ export function toEnd() {
 	pinned = jump.hidden = true;
 }
 
+/** To the answer that the address names, else to the end. */
+export function toTarget() {
+	if (pinned) toEnd();
+	document.getElementById(location.hash.slice(1))?.scrollIntoView();
+	look();
+	return true;
+}
+
 function look() {
 	const { scrollHeight, scrollTop, clientHeight } = scroller;
 	pinned = jump.hidden = scrollHeight - scrollTop - clientHeight < NEAR_PX;

@@ -7,7 +7,7 @@ const AGAIN_MS = 2000;
 const heeds = new Map();
 unsent.onOthers((turn) => heeds.get(turn)?.());
 
-/** @param {Turn} turn @param {HTMLElement} root @returns what to call when the turn has ended */
+/** @type {ThumbsOf} */
 export function thumbsOf(turn, root) {
 	const thumbs = find(".thumbs", root).querySelectorAll("button");
 	const status = find(".feedback-state", root);

@@ -7,7 +7,7 @@ const log = find("#transcript");
 /** @type {Map<Turn[], (index: number) => void>} shows a version of the exchange */
 const shown = new Map();
 
-/** @param {Conversation} conversation @param {string} problem @param {OnTurn} again */
+/** @type {Show} */
 export function show(conversation, problem, again) {
 	shown.clear();
 	log.replaceChildren();
@@ -22,13 +22,12 @@ export function show(conversation, problem, again) {
 }
 
 function tell(/** @type {string} */ problem) {
-	find("#problem").textContent = problem;
-	find("#problem").hidden = !problem;
+	for (const id of ["unknown", "not-loaded"]) find(`#${id}`).hidden = id !== problem;
 	find("#welcome").hidden = Boolean(problem || shown.size);
 	toEnd();
 }
 
-/** @param {Turn[]} versions @param {OnTurn} again */
+/** @type {ExchangeView} */
 function exchangeView(versions, again) {
 	const node = copyOf("exchange");
 	const choice = copyOf("version-switch");

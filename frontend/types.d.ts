@@ -84,7 +84,26 @@ type ApiError = Error & { status: number; retryAfterMs: number; passing: boolean
 
 type Conversation = import("./conversation.js").Conversation;
 
+/** What an earlier page left of a turn. */
+type Left = { id?: string; replaces?: string | undefined };
+/** Resolves to whether the question was asked. */
+type Ask = (question: string, left?: Left) => Promise<boolean>;
+
 type OnTurn = (turn: Turn) => void;
+/** Shows all of it, and goes on to show what is added; `problem` is the ID of a paragraph, or empty. */
+type Show = (conversation: Conversation, problem: string, again: OnTurn) => void;
+/** Brings in the server's record and shows it, if that is still wanted; resolves to whether one can ask there. */
+type Load = (mine: Conversation, id?: string) => Promise<boolean>;
+type Merge = (mine: Conversation, id: string) => Promise<void>;
+/** Acts on a frame that is no part of a turn's log. */
+type Refused = (frame: ErrorFrame, turn?: Turn) => void;
+/** Returns what shows another version. */
+type ExchangeView = (versions: Turn[], again: OnTurn) => (index: number) => void;
+type AnswerView = (turn: Turn, again: OnTurn) => HTMLElement;
+/** Returns what to call when the turn has ended. */
+type ThumbsOf = (turn: Turn, root: HTMLElement) => () => void;
+/** The button shows "Copied" for a moment. */
+type Copy = (button: HTMLElement, text: string) => Promise<void>;
 type Api = {
   conversations(): Promise<{ conversations: ConversationSummary[] }>;
   conversation(id: string): Promise<ConversationRecord>;
@@ -144,8 +163,24 @@ type Make = <K extends keyof HTMLElementTagNameMap>(
 ) => HTMLElementTagNameMap[K];
 /** Shows more: `text` only ever grows, until there is `html`; true when everything is shown. */
 type Render = (text: string, html: string | null | undefined, deadline: number) => boolean;
+type ProseIn = (root: HTMLElement) => Render;
 /** Work in small steps; each tells how much markup of the page it changed. */
 type Steps<T = void> = Generator<number, T>;
+/** Makes the parent's children, from one on, like those that are wanted. */
+type Patch = (parent: Node, wanted: Iterable<Node>, from?: number) => Steps;
+/** Makes a node of the page like another. */
+type Become = (mine: ChildNode, wanted: Node) => Steps;
+/** Has a new node placed, a long one piece by piece. */
+type Bring = (wanted: Node, place: (node: Node) => void) => Steps;
+/** Puts a block in the last one's place. `next`: the line after it, when it is whole. */
+type Put = (block: string[], next?: string) => Steps;
+/** `next`: the line after them, where it is whole; `before`: the block before them, for a list may go on. */
+type Build = (
+  lines: string[],
+  next?: string,
+  before?: Element,
+  depth?: number,
+) => Steps<HTMLElement[]>;
 /** Appends the text to the parent. `open`: more may follow, an unclosed `**` or backtick counts. */
 type Inline = <T extends HTMLElement>(
   parent: T,

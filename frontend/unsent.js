@@ -76,3 +76,9 @@ export function onOthers(/** @type {(turn: string) => void} */ changed) {
 		if (key?.startsWith(PREFIX)) changed(JSON.parse(newValue ?? oldValue ?? "").turn);
 	});
 }
+
+window.addEventListener("storage", ({ key }) => {
+	if (key !== "thumbprint.forgotten") return; // in another tab
+	sessionStorage.clear();
+	location.replace("/");
+});
