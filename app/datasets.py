@@ -15,9 +15,9 @@ from app.clock import Clock, now_ms
 from app.errors import InvalidValue, NotFound, Unavailable
 from app.feedback import EXPECTED_RESPONSE
 from app.tracing.datasets import Dataset, EvaluationDatasets, Record
+from app.tracing.failures import NotDelivered
 from app.tracing.links import Links
 from app.tracing.traced_turns import Selection, TracedTurn, TracedTurns, fits
-from app.tracing.tracking import NotDelivered
 
 SOURCE_TAG = "thumbprint.trace_id"
 VERDICT_TAG = "thumbprint.verdict"
@@ -130,14 +130,18 @@ class DatasetDesk:
         before = {record.key: record for record in self._datasets.records(dataset.id)}
         wanted = self._wanted(before, turns, follow_all=follow_all)
         changed = [one for key, one in wanted.items() if _differs(before.get(key), one)]
-        taken_back = [
-            one for one in changed if not one.expectations and _is_corrected(before.get(one.key))
-        ]
-        others = [one for one in changed if one not in taken_back]
-        refused = self._datasets.merge(dataset.id, others)
-        for one in taken_back:
-            self._datasets.replace(dataset.id, _without_correction(before[one.key], one))
-        after = before | {one.key: one for one in changed if one not in refused}
+        anew = {
+            one.key: _without_correction(known, one)
+            for one in changed
+            if (known := before.get(one.key)) and _is_corrected(known) and not one.expectations
+        }
+        refused = self._datasets.merge(dataset.id, [one for one in changed if one.key not in anew])
+        lost = [one for new in anew.values() for one in self._datasets.replace(dataset.id, new)]
+        refused += lost
+        out = {one.key for one in refused}
+        after = before | {one.key: one for one in changed if one.key not in out}
+        for one in lost:
+            del after[one.key]
         added = len(after.keys() - before.keys())
         return Built(
             name=name,
@@ -217,7 +221,7 @@ def _as_record(turn: TracedTurn) -> Record:
 
 def _may_be_emptied(before: Record | None, alive: set[str]) -> bool:
     """Whether nothing is lost when a record loses its expectation: whose it was took it back."""
-    return not (before and before.expectations) or before.tags.get(SOURCE_TAG) in alive
+    return not (before and _is_corrected(before)) or before.tags.get(SOURCE_TAG) in alive
 
 
 def _differs(before: Record | None, record: Record) -> bool:
@@ -227,8 +231,8 @@ def _differs(before: Record | None, record: Record) -> bool:
     )
 
 
-def _is_corrected(record: Record | None) -> bool:
-    return record is not None and EXPECTED_RESPONSE in record.expectations
+def _is_corrected(record: Record) -> bool:
+    return EXPECTED_RESPONSE in record.expectations
 
 
 def _without_correction(before: Record, record: Record) -> Record:

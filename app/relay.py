@@ -1,12 +1,13 @@
 """The relay: delivers what the outbox owes to MLflow (`python -m app.relay`).
 
-At least once, and idempotent, so once in effect. Any number of relays may run. While MLflow cannot
-be reached the relay waits with growing pauses, and tries one row after each.
+At least once, and idempotent, so once in effect. Any number of relays may run. While MLflow is away
+the relay waits with growing pauses, and tries one row after each.
 """
 
 import logging
 import random
 import signal
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection
@@ -22,9 +23,12 @@ from app.stop_signal import StopSignal
 from app.store import feedback as feedback_store
 from app.store import turns
 from app.store.database import Database
-from app.tracing.tracking import NotDelivered, TrackingServer, Verdict, trace_from_json
+from app.tracing.failures import NotDelivered
+from app.tracing.tracking import TrackingServer, Verdict, trace_from_json
 
 log = logging.getLogger(__name__)
+
+PutOff = Callable[[Connection, Parcel, str, int], bool]
 
 IDLE_S = 0.25
 LONGEST_PAUSE_S = 5.0
@@ -127,16 +131,27 @@ class Relay:
         if refused:
             self._database.write(lambda c: self._bury(c, parcel, str(error)))
             return 0.0
-        self._database.write(lambda c: self._put_off(c, parcel, error))
-        if not error.unreachable:
+        is_away = error.unreachable and not self._answers()
+        put_off = outbox.release if is_away else outbox.postpone
+        self._database.write(lambda c: self._put_off(c, put_off, parcel, str(error)))
+        if not is_away:
             return 0.0
         self._failures_in_a_row += 1
-        ceiling = min(LONGEST_PAUSE_S, 0.25 * 2.0**self._failures_in_a_row)
+        ceiling = min(LONGEST_PAUSE_S, 0.25 * 2.0 ** min(self._failures_in_a_row, 10))
         return ceiling * random.uniform(0.5, 1)
 
-    def _put_off(self, connection: Connection, parcel: Parcel, error: NotDelivered) -> None:
-        put_off = outbox.release if error.unreachable else outbox.postpone
-        if not put_off(connection, parcel, str(error), self._clock()):
+    def _answers(self) -> bool:
+        """Whether MLflow answers at all; then what got no answer has only itself to blame."""
+        try:
+            self._tracking.ping()
+        except NotDelivered:
+            return False
+        return True
+
+    def _put_off(
+        self, connection: Connection, put_off: PutOff, parcel: Parcel, reason: str
+    ) -> None:
+        if not put_off(connection, parcel, reason, self._clock()):
             self._mend(connection, parcel)  # What got no answer may have been done all the same.
 
     def _bury(self, connection: Connection, parcel: Parcel, reason: str) -> None:

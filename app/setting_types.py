@@ -51,10 +51,10 @@ def _check_origins(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _as_browsers_write_it(origin: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/?#@]+/?", origin, re.IGNORECASE):
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#@]+/?", origin, re.IGNORECASE):
         raise ValueError("expected origins such as https://chat.example.org")
     scheme, host = origin.lower().rstrip("/").split("://")
-    default_port = {"http": ":80", "https": ":443"}[scheme]
+    default_port = {"http": ":80", "https": ":443"}.get(scheme, "")
     return f"{scheme}://{host.removesuffix(default_port)}"
 
 

@@ -104,8 +104,9 @@ def test_a_link_leads_to_its_answer_in_a_long_conversation(chat: ChatPage, stack
     cards(page).get_by_role("link", name="part 2").click()
     expect(chat.answers).to_have_count(4)
     expect(chat.answers.last).to_have_attribute("data-ending", "complete")
+    eventually(lambda: abs(page.evaluate(TOP_OF, judged)) < 2)
     chat.page.evaluate("new Promise((done) => requestIdleCallback(done))")
-    assert abs(page.evaluate(TOP_OF, judged)) < 2
+    assert abs(page.evaluate(TOP_OF, judged)) < 2, "it stays there"
 
 
 def test_it_changes_and_takes_back_where_it_lists(chat: ChatPage, stack: Stack) -> None:

@@ -147,6 +147,55 @@ def test_a_refused_question_is_still_there_after_a_reload(
     expect(chat.answers.nth(1).get_by_test_id("retry")).to_be_visible()
 
 
+def test_a_refused_question_that_was_left_is_not_asked_again(
+    open_page: Callable[..., ChatPage], stack_with: Callable[..., Stack]
+) -> None:
+    stack = stack_with(RATE_LIMIT_MESSAGES="1/hour")
+    chat = open_page(stack.url)
+    chat.ask_and_wait("taken")
+    chat.find("new-chat").click()
+    expect(chat.answers).to_have_count(0)
+    chat.ask_and_wait("refused", ending="failed")
+    chat.find("new-chat").click()
+    expect(chat.answers).to_have_count(0)
+    chat.page.reload()
+    expect(chat.page.locator("#welcome")).to_be_visible()
+    expect(chat.answers).to_have_count(0)
+
+
+def test_a_question_stopped_before_it_got_through_is_not_asked_after_a_reload(
+    open_page: Callable[..., ChatPage], stack: Stack
+) -> None:
+    chat = open_page(stack.url, hold_sockets)
+    chat.page.evaluate(LOSE_ALL)
+    chat.ask("never mind")
+    chat.find("stop").click()
+    chat.page.reload()
+    chat.ask_and_wait("after all")
+    expect(chat.answers).to_have_count(1)
+    assert stack.model.asked("never mind") == []
+
+
+def test_a_question_taken_while_another_conversation_is_open_is_not_asked_again(
+    open_page: Callable[..., ChatPage], stack: Stack
+) -> None:
+    chat = open_page(stack.url, hold_sockets)
+    chat.ask_and_wait("the first")
+    chat.find("new-chat").click()
+    chat.page.evaluate(LOSE_ALL)
+    chat.ask("the second")
+    chat.find("conversation-item").get_by_text("the first").click()
+    expect_whole(chat.answers.first, "You said: the first")
+    chat.page.evaluate(NETWORK_RETURNS)
+    eventually(lambda: stack.model.asked("the second"))
+    expect(chat.find("conversation-item").get_by_text("the second")).to_be_visible()
+    chat.find("new-chat").click()
+    chat.page.reload()
+    expect(chat.page.locator("#welcome")).to_be_visible()
+    expect(chat.answers).to_have_count(0)
+    assert len(stack.model.asked("the second")) == 1
+
+
 def test_a_loss_during_the_first_words_never_asks_the_model_twice(
     open_page: Callable[..., ChatPage], stack: Stack, proxy: CuttingProxy
 ) -> None:

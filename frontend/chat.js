@@ -9,8 +9,10 @@ import { openId, settle } from "./router.js";
 import { toTarget } from "./scroll.js";
 import { show } from "./transcript.js";
 
-/** Where the last turn is kept while the server may not know it. */
+/** Where a turn is kept while the server may not know it. */
 const UNTAKEN = "thumbprint.untaken";
+const untaken = () => sessionStorage.getItem(UNTAKEN) ?? "{}";
+const forget = () => sessionStorage.removeItem(UNTAKEN);
 let conversation = new Conversation();
 /** Whether it is there to ask in. */
 let ready = Promise.resolve(true);
@@ -20,8 +22,7 @@ export function start() {
 	window.addEventListener("popstate", open);
 	document.addEventListener("visibilitychange", () => document.hidden || refresh());
 	list.load();
-	/** @type {Turn} */
-	const { question, conversationId, ...left } = JSON.parse(sessionStorage.getItem(UNTAKEN) ?? "{}");
+	const { question, conversationId, ...left } = JSON.parse(untaken());
 	open();
 	if (question && conversationId === openId()) ask(question, left);
 }
@@ -45,6 +46,7 @@ export function stop() {
 function open() {
 	const id = openId();
 	if (id && id === conversation.id) return;
+	if (conversation.exchanges.length && !conversation.running) forget();
 	conversation = new Conversation();
 	composer.turnTo();
 	composer.showRunning(false);
@@ -55,7 +57,7 @@ function open() {
 /** @type {Load} */
 async function load(mine, id) {
 	let problem = "";
-	mine.changed = () => changed(mine);
+	mine.changed = (turn) => changed(mine, turn);
 	try {
 		if (id) await merge(mine, id);
 	} catch (error) {
@@ -77,11 +79,13 @@ async function merge(mine, id) {
 	if (mine === conversation) mine.merge(record);
 }
 
-function changed(/** @type {Conversation} */ mine) {
+/** @type {Changed} */
+function changed(mine, turn) {
 	list.load();
+	const over = turn.known || turn.stopping;
+	if (over && untaken().includes(turn.id)) forget();
+	if (!over && turn.running) sessionStorage.setItem(UNTAKEN, JSON.stringify(turn));
 	if (mine !== conversation) return;
-	const last = mine.exchanges.at(-1)?.at(-1);
-	sessionStorage.setItem(UNTAKEN, JSON.stringify(last?.known || last?.stopping ? {} : last));
 	if (mine.id) settle(mine.id);
 	list.select(mine.id);
 	composer.showRunning(mine.running !== undefined);

@@ -8,7 +8,7 @@ export class Conversation {
 	/** @type {(exchange: Turn[]) => void} called with one that is new or has a new version */
 	added = () => {};
 	/** Called when a turn began or ended. */
-	changed = () => {};
+	/** @type {OnTurn} */ changed = () => {};
 
 	get running() {
 		return this.exchanges.flat().findLast((turn) => turn.running);
@@ -47,7 +47,7 @@ export class Conversation {
 	#add(turn, refused) {
 		turn.addEventListener("state", () => {
 			this.id ??= turn.conversationId;
-			this.changed();
+			this.changed(turn);
 		});
 		const akin = (/** @type {Turn} */ each) => each === refused || each.id === turn.replaces;
 		const exchange = this.exchanges.find((versions) => versions.some(akin)) ?? [];
@@ -56,7 +56,7 @@ export class Conversation {
 		else exchange.push(turn);
 		this.added(exchange);
 		if (!turn.running) return;
-		this.changed();
+		this.changed(turn);
 		follow(turn);
 	}
 }

@@ -6,7 +6,7 @@ import { go } from "./router.js";
 
 const NAME = document.title;
 const root = find("#conversations");
-/** @type {ConversationSummary[]} */
+/** @type {Summary[]} */
 let items = [];
 /** @type {string | undefined} */
 let current;
@@ -36,7 +36,7 @@ function draw() {
 	document.getElementById(focused)?.querySelector("a")?.focus();
 }
 
-function row(/** @type {ConversationSummary} */ item) {
+function row(/** @type {Summary} */ item) {
 	const { id, title } = item;
 	const node = copyOf("conversation-row");
 	const link = find("a", node);
@@ -54,14 +54,14 @@ function row(/** @type {ConversationSummary} */ item) {
 
 const changes = () => import("./conversation_changes.js");
 
-async function rename(/** @type {ConversationSummary} */ item) {
+async function rename(/** @type {Summary} */ item) {
 	const { rename: ask } = await changes();
 	const renamed = await ask(item, find(`#row-${item.id}`));
 	items = items.map((each) => (renamed?.id === each.id ? renamed : each));
 	draw();
 }
 
-async function remove(/** @type {ConversationSummary} */ item) {
+async function remove(/** @type {Summary} */ item) {
 	const { remove: ask } = await changes();
 	if (!(await ask(item))) return;
 	asked++;

@@ -34,7 +34,8 @@ export function thumbsOf(turn, root) {
 		);
 	}
 
-	function tell(/** @type {FeedbackState} */ state, /** @type {string} */ words) {
+	/** @type {Tell} */
+	function tell(state, words) {
 		status.dataset.state = state;
 		status.textContent = words;
 	}

@@ -3,7 +3,7 @@
 /** Not randomUUID, which plain-HTTP origins lack. */
 const newId = () => `c-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
 
-/** Emits "text" (more of it, or stopping) and "state" (begun or ended). */
+/** Emits "text" (more of it, or stopping) and "state" (begun, stopping, ended). */
 export class Turn extends EventTarget {
 	seq = -1;
 	text = "";
@@ -51,6 +51,7 @@ export class Turn extends EventTarget {
 	stop() {
 		this.stopping = true;
 		this.#tell("text");
+		this.#tell("state");
 	}
 
 	settle(/** @type {TurnRecord} */ record) {

@@ -57,13 +57,13 @@ type TurnRecord = {
   created_at: string;
   feedback: FeedbackRecord[];
 };
-type ConversationSummary = {
+type Summary = {
   id: string;
   title: string;
   created_at: string;
   updated_at: string;
 };
-type ConversationRecord = ConversationSummary & { turns: TurnRecord[] };
+type ConversationRecord = Summary & { turns: TurnRecord[] };
 
 /** What follows never leaves the page. */
 
@@ -72,6 +72,13 @@ type Outcome = Partial<TurnRecord> & { ending: TurnRecord["ending"] };
 /** saved: durable on the server; recorded: in MLflow. */
 type FeedbackState = "sending" | "saved" | "recorded" | "retrying" | "refused";
 /** What is said under one name. `value` null: withdrawn, or refused the first time. */
+/** Shows how far a verdict has come, in words too. */
+type Tell = (state: FeedbackState, words: string) => void;
+/** Notes what the reader did. */
+type Note = (turn: string, name: string) => void;
+/** Calls back when another tab has kept or dropped something about a turn. */
+type OnOthers = (changed: (turn: string) => void) => void;
+type Post = (path: string, body: object) => Promise<FeedbackAnswer>;
 type Part = { value: unknown; rationale: string; state: FeedbackState; reason?: string };
 /** What the server is to take down under a name; with a `value` of null, to remove. */
 type Wish = { key: string; turn: string; name: string; value: unknown; rationale: string };
@@ -90,6 +97,7 @@ type Left = { id?: string; replaces?: string | undefined };
 type Ask = (question: string, left?: Left) => Promise<boolean>;
 
 type OnTurn = (turn: Turn) => void;
+type Changed = (mine: Conversation, turn: Turn) => void;
 /** Shows all of it, and goes on to show what is added; `problem` is the ID of a paragraph, or empty. */
 type Show = (conversation: Conversation, problem: string, again: OnTurn) => void;
 /** Brings in the server's record and shows it, if that is still wanted; resolves to whether one can ask there. */
@@ -105,7 +113,7 @@ type ThumbsOf = (turn: Turn, root: HTMLElement) => () => void;
 /** The button shows "Copied" for a moment. */
 type Copy = (button: HTMLElement, text: string) => Promise<void>;
 type Api = {
-  conversations(): Promise<{ conversations: ConversationSummary[] }>;
+  conversations(): Promise<{ conversations: Summary[] }>;
   conversation(id: string): Promise<ConversationRecord>;
   call: Call;
 };
@@ -197,11 +205,11 @@ type Belongs = (line: string, previous: string) => unknown;
 
 /** A field in place of the row; resolves to the conversation if it was renamed. */
 type Rename = (
-  item: ConversationSummary,
+  item: Summary,
   row: HTMLElement,
-) => Promise<ConversationSummary | undefined | void>;
+) => Promise<Summary | undefined | void>;
 /** Asks first; resolves to whether it is deleted. */
-type Remove = (item: ConversationSummary) => Promise<boolean>;
+type Remove = (item: Summary) => Promise<boolean>;
 type Call = (method: string, path: string, body?: object | null, key?: string) => Promise<any>;
 /** Where the sign closes what began at `from`; -1 where it does not. */
 type Closing = (text: string, sign: string, from: number) => number;

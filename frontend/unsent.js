@@ -48,8 +48,8 @@ export function of(/** @type {string} */ turn) {
 export function send(/** @type {Wish} */ wish) {
 	const { key, turn, name, value, rationale } = wish;
 	const query = `?client_request_id=${turn}`;
-	const post = (/** @type {string} */ path, /** @type {object} */ body) =>
-		api.call("POST", path + query, body, key);
+	/** @type {Post} */
+	const post = (path, body) => api.call("POST", path + query, body, key);
 	let answer = sent.get(key);
 	if (answer) return answer;
 	if (value === null)
@@ -61,8 +61,8 @@ export function send(/** @type {Wish} */ wish) {
 	return answer;
 }
 
-/** Note what the reader did. Nobody waits for it, so it is sent and forgotten. */
-export function note(/** @type {string} */ turn, /** @type {string} */ name) {
+/** @type {Note} Nobody waits for it, so it is sent and forgotten. */
+export function note(turn, name) {
 	const wish = keep(turn, name, true);
 	send(wish).then(
 		() => drop(wish.key),
@@ -70,8 +70,8 @@ export function note(/** @type {string} */ turn, /** @type {string} */ name) {
 	);
 }
 
-/** Another tab kept or dropped something about a turn. */
-export function onOthers(/** @type {(turn: string) => void} */ changed) {
+/** @type {OnOthers} */
+export function onOthers(changed) {
 	window.addEventListener("storage", ({ key, oldValue, newValue }) => {
 		if (key?.startsWith(PREFIX)) changed(JSON.parse(newValue ?? oldValue ?? "").turn);
 	});

@@ -56,6 +56,11 @@ class TrackingDouble(TrackingServer):
         """An experiment that exists."""
         return "1"
 
+    def ping(self) -> None:
+        """Answer, unless nothing ever does."""
+        if self.always:
+            raise self.always
+
     def write_trace(self, trace: Trace) -> None:
         """Keep a trace, as its JSON."""
         self._obey()

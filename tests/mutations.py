@@ -44,7 +44,12 @@ MUTATIONS = (
         'if "json" not in request.mimetype:',
     ),
     Mutation("S4", IDENTITY, ' or "Transfer-Encoding" in request.headers', ""),
-    Mutation("S5", HOSTS, "if not known or not host_is_trusted(name, known):", "if not name:"),
+    Mutation(
+        "S5",
+        HOSTS,
+        "if name not in known and not (known and host_is_trusted(name, known)):",
+        "if not name:",
+    ),
     Mutation("S6", HOSTS, "    if believed:", "    if believed := believed or 1:"),
     Mutation("S7", "gunicorn.conf.py", 'forwarded_allow_ips = ""', 'forwarded_allow_ips = "*"'),
     Mutation("S8", PAGES, "\"default-src 'none'; ", "\"default-src 'self'; "),

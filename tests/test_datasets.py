@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +18,11 @@ from app.datasets import DatasetDesk, as_jsonl
 from app.errors import InvalidValue, NotFound, Unavailable
 from app.settings import load_settings
 from app.tracing.datasets import EvaluationDatasets, Record
+from app.tracing.failures import NotDelivered
 from app.tracing.links import Links
 from app.tracing.spans import Recorder
 from app.tracing.traced_turns import TracedTurns
-from app.tracing.tracking import NotDelivered, TrackingServer
+from app.tracing.tracking import TrackingServer
 from app.web.feedback_bodies import LONGEST_CORRECTION
 from tests.doubles import ModelDouble
 from tests.judged_experiment import JudgedExperiment
@@ -207,16 +208,40 @@ def test_a_correction_counts_again_when_the_later_one_is_taken_back(
     assert experiment.expected("both") == {"Why?": "First."}
 
 
-class FailsOnceAfterRemoval(EvaluationDatasets):
-    """A server that does not answer the request right after a removal."""
+class RefusesAll(EvaluationDatasets):
+    """A server that takes no record any more."""
 
-    removed = False
+    def _upsert(self, dataset_id: str, records: Sequence[Record]) -> None:
+        raise NotDelivered("400: no", refused=True)
+
+
+def test_a_record_that_is_refused_when_it_is_written_anew_is_named_and_not_counted(
+    experiment: JudgedExperiment, mlflow_server: MlflowServer
+) -> None:
+    trace_id = experiment.ask("Why?", thumb=False, correction=CORRECTION)
+    experiment.desk.build("lost", "negative", 1)
+    experiment.withdraw(trace_id, "expected_response")
+    desk = DatasetDesk(
+        RefusesAll(experiment.tracking),
+        TracedTurns(experiment.tracking),
+        Links(mlflow_server.url, experiment.tracking),
+    )
+    built = desk.build("lost", "negative", 1)
+    assert built is not None
+    assert (built.added, built.changed, built.total, built.refused) == (0, 0, 0, (trace_id,))
+
+
+class RestartsAfterRemoval(EvaluationDatasets):
+    """A server that does not answer the two requests after a removal."""
+
+    failures = 0
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        if self.removed:
-            self.removed = False
+        if self.failures:
+            self.failures -= 1
             raise NotDelivered("restarting", unreachable=True)
-        self.removed = method == "DELETE"
+        if method == "DELETE":
+            self.failures = 2
         return super()._call(method, path, body)
 
 
@@ -227,7 +252,7 @@ def test_a_record_written_anew_survives_a_moment_without_mlflow(
     experiment.desk.build("kept", "negative", 1)
     experiment.withdraw(trace_id, "expected_response")
     desk = DatasetDesk(
-        FailsOnceAfterRemoval(experiment.tracking),
+        RestartsAfterRemoval(experiment.tracking),
         TracedTurns(experiment.tracking),
         Links(mlflow_server.url, experiment.tracking),
     )

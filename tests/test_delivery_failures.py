@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from app.tracing.failures import NotDelivered
 from app.tracing.spans import Recorder, Trace
-from app.tracing.tracking import NotDelivered, TrackingServer, Verdict
+from app.tracing.tracking import TrackingServer, Verdict
 from tests.scripted_tracking_server import ScriptedTrackingServer, scripted_tracking_server
 from tests.servers import MlflowServer
 
@@ -58,6 +59,9 @@ def writes(tracking: TrackingServer) -> list[Callable[[], None]]:
         (404, PAGE, False, True),
         (404, "404 page not found", False, True),
         (429, PAGE, False, True),
+        (404, '{"detail": "Not Found"}', False, True),
+        (503, '{"message": "no Route matched"}', False, True),
+        (400, '{"message": "no Route matched"}', False, True),
         (502, PAGE, False, True),
         (503, PAGE, False, True),
         (504, PAGE, False, True),

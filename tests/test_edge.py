@@ -70,8 +70,16 @@ def test_any_other_name_is_refused_on_every_path(app: Flask, host: str) -> None:
 
 
 def test_allowed_hosts_are_answered_and_then_no_address_but_loopback(tmp_path: Path) -> None:
-    app = app_with(tmp_path, allowed_hosts="chat.example.org,.sub.example.org", host="mybox")
-    for host in ("chat.example.org", "a.sub.example.org", "mybox:8000", "localhost", "127.0.0.1"):
+    names = "chat.example.org,.sub.example.org,2001:db8::1"
+    app = app_with(tmp_path, allowed_hosts=names, host="mybox")
+    for host in (
+        "chat.example.org",
+        "a.sub.example.org",
+        "[2001:db8::1]:8000",
+        "mybox:8000",
+        "localhost",
+        "127.0.0.1",
+    ):
         assert status_for(app, host) == 200, host
     for host in ("example.org", "evilchat.example.org", "192.0.2.7", "xsub.example.org"):
         assert status_for(app, host) == 400, host

@@ -21,7 +21,7 @@ from app.relay import Relay
 from app.store import conversations, tables, turns
 from app.store.database import Database
 from app.store.turns import NewTurn, TurnEnd
-from app.tracing.tracking import NotDelivered
+from app.tracing.failures import NotDelivered
 from tests.doubles import NOON, MovableClock, TrackingDouble, finished_trace
 from tests.turn_scene import TurnScene
 from tests.waiting import eventually
@@ -111,7 +111,10 @@ def test_a_chat_begun_while_its_person_is_forgotten_is_not_deleted_while_it_runs
 ) -> None:
     ann = Person(postgresql)
     ann.ask()
-    waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    waits = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND wait_event_type = 'Lock' AND query LIKE '%turns%FOR UPDATE%'"
+    )
     new = NewTurn("ann", "r-new", "And?", None, None, OTHER, NOON)
 
     def hold_up(connection: Connection) -> Future[Forgotten]:

@@ -17,9 +17,10 @@ from app.errors import Unavailable
 from app.insights.report import Report
 from app.settings import load_settings
 from app.store.filters import Filters
+from app.tracing.failures import NotDelivered
 from app.tracing.links import Links
 from app.tracing.review_queues import ReviewQueue
-from app.tracing.tracking import NotDelivered, TrackingServer
+from app.tracing.tracking import TrackingServer
 from app.web import errors, identity, insights_page, operator, pages
 from app.web.insights_words import counted
 from tests.doubles import TrackingDouble

@@ -18,7 +18,7 @@ from sqlalchemy.exc import ProgrammingError
 from app.errors import ModelError
 from app.llm.endpoint import EndpointError
 from app.observability import LogfmtFormatter, about
-from app.tracing.tracking import NotDelivered
+from app.tracing.failures import NotDelivered
 from tests.log_lines import fields_of
 
 

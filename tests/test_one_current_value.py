@@ -13,8 +13,9 @@ from mlflow.entities import AssessmentSource
 from mlflow.entities.trace_metrics import AggregationType, MetricAggregation, MetricViewType
 from mlflow.tracing.client import TracingClient
 
+from app.tracing.failures import NotDelivered
 from app.tracing.spans import Recorder
-from app.tracing.tracking import NotDelivered, TrackingServer, Verdict
+from app.tracing.tracking import TrackingServer, Verdict
 from tests.mlflow_reader import MlflowReader
 from tests.servers import MlflowServer
 

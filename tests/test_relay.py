@@ -19,8 +19,8 @@ from app.stop_signal import StopSignal
 from app.store import turns
 from app.store.database import Database
 from app.store.turns import NewTurn, TurnEnd
+from app.tracing.failures import NotDelivered
 from app.tracing.spans import Trace
-from app.tracing.tracking import NotDelivered
 from tests.doubles import NOON, MovableClock, TrackingDouble, finished_trace
 from tests.waiting import eventually
 
@@ -190,9 +190,10 @@ def test_when_mlflow_is_back_everything_postponed_is_due_at_once(scene: Scene) -
         scene.database.write(
             lambda c, n=number: outbox.put(c, "trace", f"tr-{n}", {"trace": PAYLOAD}, scene.clock())  # type: ignore[misc]
         )
-    scene.tracking.failures = [UNREACHABLE] * 6
+    scene.tracking.always = UNREACHABLE
     for _ in range(6):
         scene.relay.deliver_next()
+    scene.tracking.always = None
     scene.deliver_all()
     assert len(scene.tracking.traces) == 6
     assert scene.owed().waiting == 0
@@ -237,7 +238,7 @@ def test_rows_that_always_fail_hold_up_no_others_however_old_they_are(
         scene.database.write(partial(put, now=scene.clock()))
     for _ in range(15):
         scene.clock.advance(1)
-        scene.relay.deliver_next()
+        assert scene.relay.deliver_next() == 0.0
     assert sorted(picky.log) == sorted(ids), "each once before any twice"
     assert picky.traces == ids[5:]
     assert scene.owed().waiting == 5
@@ -245,9 +246,21 @@ def test_rows_that_always_fail_hold_up_no_others_however_old_they_are(
 
 def test_what_was_tried_while_mlflow_was_away_does_not_count_against_a_row(scene: Scene) -> None:
     scene.owe_trace()
-    scene.tracking.failures = [*[UNREACHABLE] * MOST_ATTEMPTS, NotDelivered("500: oh")]
-    while scene.tracking.failures:
-        scene.relay.deliver_next()
+    scene.tracking.always = UNREACHABLE
+    for _ in range(1100):  # an hour and a half of it
+        assert 0 < scene.relay.deliver_next() <= LONGEST_PAUSE_S
+    scene.tracking.always = NotDelivered("500: oh")
+    assert scene.relay.deliver_next() == 0.0
+    assert (scene.owed().waiting, scene.owed().dead) == (1, 0)
+
+
+def test_what_gets_no_answer_while_others_do_is_never_a_dead_letter(scene: Scene) -> None:
+    scene.owe_trace()
+    for _ in range(2 * MOST_ATTEMPTS):
+        scene.tracking.failures = [UNREACHABLE]
+        assert scene.relay.deliver_next() == 0.0
+        assert scene.relay.deliver_next() > 0  # not due yet
+        scene.clock.advance(60_000)
     assert (scene.owed().waiting, scene.owed().dead) == (1, 0)
 
 

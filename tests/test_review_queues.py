@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from app.tracing.failures import NotDelivered
 from app.tracing.review_queues import QUESTION, QUEUE, ReviewQueue
 from app.tracing.spans import Recorder
-from app.tracing.tracking import NotDelivered, TrackingServer
+from app.tracing.tracking import TrackingServer
 from tests.servers import MlflowServer
 
 

@@ -190,10 +190,10 @@ def test_words_are_split_at_commas_and_addresses_lose_their_last_slash() -> None
 def test_origins_and_host_names_are_as_browsers_write_them() -> None:
     settings = load_settings(
         _env_file=None,
-        allowed_origins="https://Chat.Example.org:443/,http://b.example:80,https://c.example:8443",
+        allowed_origins="https://Chat.Example.org:443/,http://b.example:80,capacitor://localhost",
         allowed_hosts="Chat.Example.org,.example.org,2001:DB8::1",
     )
-    expected = ("https://chat.example.org", "http://b.example", "https://c.example:8443")
+    expected = ("https://chat.example.org", "http://b.example", "capacitor://localhost")
     assert settings.allowed_origins == expected
     assert settings.allowed_hosts == ("chat.example.org", ".example.org", "2001:db8::1")
 

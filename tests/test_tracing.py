@@ -17,8 +17,9 @@ from app.errors import ModelError
 from app.llm import connect
 from app.llm.agent import AgentModel, Message
 from app.settings import load_settings
+from app.tracing.failures import NotDelivered
 from app.tracing.spans import Recorder, TokenUsage, Trace
-from app.tracing.tracking import NotDelivered, TrackingServer, Verdict
+from app.tracing.tracking import TrackingServer, Verdict
 from tests.forgetful_proxy import forgetful_proxy
 from tests.mlflow_reader import MlflowReader
 from tests.processes import free_port

@@ -23,6 +23,7 @@ from app.store import turns
 from app.web.operator import AREA
 from app.web.services import Services
 from tests.engines import RedisServer
+from tests.waiting import eventually
 from tests.web_client import app_with, ask, close, error_of, parts_of
 
 JSON = {"Content-Type": "application/json"}
@@ -619,7 +620,7 @@ def test_readiness_names_redis_when_there_is_one_and_does_without_it(
 ) -> None:
     app = app_with(tmp_path, redis_url=redis.url)
     client = app.test_client()
-    assert client.get("/readyz").get_json()["checks"]["redis"] == "ok"
+    eventually(lambda: client.get("/readyz").get_json()["checks"]["redis"] == "ok")
     redis.kill9()
     ready = client.get("/readyz")
     assert ready.status_code == 200

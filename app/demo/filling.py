@@ -23,8 +23,9 @@ from app.relay import Relay
 from app.settings import Settings
 from app.store.conversations import list_conversations
 from app.store.database import Database
+from app.tracing.failures import NotDelivered
 from app.tracing.spans import Recorder
-from app.tracing.tracking import NotDelivered, TrackingServer
+from app.tracing.tracking import TrackingServer
 from app.turn_log import MemoryTurnLog, follow
 from app.turns.ending import TurnEnder
 from app.turns.engine import TurnEngine

@@ -14,8 +14,9 @@ from app.store.conversations import delete_all_conversations
 from app.store.database import Database
 from app.store.departed_traces import take_departed
 from app.tracing.datasets import EvaluationDatasets
+from app.tracing.failures import NotDelivered
 from app.tracing.tagged_traces import delete_tagged
-from app.tracing.tracking import NotDelivered, TrackingServer
+from app.tracing.tracking import TrackingServer
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,12 @@ Status = Literal["passed", "failed", "unchecked"]
 # An answer that shares half its words with the correction, both ways, is close to it.
 SIMILAR_ENOUGH = 0.5
 # A refusal begins with it, after an apology at most; further on, "I cannot" may be about anything.
+_BEGINNING = 200
 _REFUSAL = re.compile(
-    r"((i'm|i am|we're|we are)? ?(very |so |really )?(sorry|afraid)|(my |our )?apologies"
-    r"|unfortunately|no|thanks?[^,.!]*)?[,.!:; \u2014-]*(but |that |however,? )?"
-    r"((i|we)('m| am| are)? ?(can ?not|can't|won't|will not|unable to|not able to)\b|as an ai\b)"
+    r"((i'm|i am|we're|we are)? ?(very |so |really )?(sorry|afraid)[^.!?]{0,40}?"
+    r"|(i|we) apologi[sz]e[^.!?]{0,60}?|(my |our )?apologies[^.!?]{0,40}?|unfortunately"
+    r"|thanks?( you)?( for [^.!?,]{0,60})?)?[,.!:;\u2014-]{0,2} ?(but |that |however,? )?"
+    r"\b((i|we)('m| am| are)? ?(can ?not|can't|won't|will not|unable to|not able to)\b|as an ai\b)"
 )
 # Words; scripts without spaces count by the character.
 _WORDS = re.compile(
@@ -107,4 +109,5 @@ def token_f1(answer: str, expected: str) -> float:
 
 def is_refusal(text: str) -> bool:
     """Whether a text begins by declining to answer, in English."""
-    return bool(_REFUSAL.match(text.strip().casefold().replace("\u2019", "'")))
+    beginning = text.strip()[:_BEGINNING].casefold().replace("\u2019", "'")
+    return bool(_REFUSAL.match(beginning))

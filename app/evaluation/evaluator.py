@@ -14,8 +14,8 @@ from app.feedback import EXPECTED_RESPONSE
 from app.tracing import evaluation as mlflow_evaluation
 from app.tracing.datasets import Record
 from app.tracing.evaluation import Ask, Asked, Judge, Score
+from app.tracing.failures import NotDelivered
 from app.tracing.links import Links
-from app.tracing.tracking import NotDelivered
 
 log = logging.getLogger(__name__)
 

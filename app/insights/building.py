@@ -12,8 +12,9 @@ from app.insights.from_mlflow import gather_from_mlflow
 from app.insights.report import Report, Source
 from app.store.database import Database
 from app.store.filters import Filters
+from app.tracing.failures import NotDelivered
 from app.tracing.links import Links
-from app.tracing.tracking import NotDelivered, TrackingServer
+from app.tracing.tracking import TrackingServer
 
 log = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ See https://mlflow.org/docs/latest/genai/datasets/
 
 import json
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,13 +15,15 @@ from urllib.parse import quote
 
 from mlflow.utils.rest_utils import http_request_safe
 
-from app.tracing.tracking import NotDelivered, TrackingServer, explained
+from app.tracing.failures import NotDelivered, explained
+from app.tracing.tracking import TrackingServer
 
 log = logging.getLogger(__name__)
 
 _ROUTE = "/api/3.0/mlflow/datasets"
 # Records in one request, so that it fits the server's memory and our timeout.
 _BATCH = 100
+_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +133,22 @@ class EvaluationDatasets:
                 log.warning("MLflow refused the record of %s: %s", record.trace_id, error)
                 yield record
 
-    def replace(self, dataset_id: str, record: Record) -> None:
-        """Write a stored record anew: MLflow keeps the expectations that a change leaves out."""
+    def replace(self, dataset_id: str, record: Record) -> list[Record]:
+        """Write a stored record anew: MLflow keeps the expectations that a change leaves out.
+
+        Returns it if the server will not take it. It is nowhere meanwhile, so a server that
+        restarts is waited for.
+        """
         self.remove(dataset_id, [record.id] if record.id else [])
-        try:
-            self._upsert(dataset_id, [record])
-        except NotDelivered:
-            # It is nowhere now, so a moment's trouble must not be the end of it.
-            self._upsert(dataset_id, [record])
+        for pause_s in (*_PAUSES_S, None):
+            try:
+                return list(self._merge_singly(dataset_id, [record]))
+            except NotDelivered:
+                if pause_s is None:
+                    log.error("the record of %s is lost until it is built again", record.trace_id)
+                    raise
+                time.sleep(pause_s)
+        return []
 
     def _upsert(self, dataset_id: str, records: Sequence[Record]) -> None:
         body = {"records": json.dumps([_as_json(one) for one in records])}

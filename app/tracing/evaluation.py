@@ -17,8 +17,8 @@ import mlflow
 from mlflow.entities import AssessmentSource, Feedback, Span, SpanType, Trace
 from mlflow.tracing.constant import SpanAttributeKey
 
+from app.tracing.failures import explained
 from app.tracing.spans import TokenUsage
-from app.tracing.tracking import explained
 
 # How many questions are asked at a time; more would measure the model's queue, not its answers.
 AT_A_TIME = 4

@@ -8,7 +8,8 @@ from typing import Any
 
 from mlflow.utils.rest_utils import http_request_safe
 
-from app.tracing.tracking import TrackingServer, explained
+from app.tracing.failures import explained
+from app.tracing.tracking import TrackingServer
 
 _ROUTES = "/api/3.0/mlflow"
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from mlflow.utils.rest_utils import http_request_safe
 
-from app.tracing.tracking import TrackingServer, explained
+from app.tracing.failures import explained
+from app.tracing.tracking import TrackingServer
 
 QUEUE = "Thumbs down"
 QUESTION = "expected_response"

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from app.tracing.tracking import TrackingServer, explained
+from app.tracing.failures import explained
+from app.tracing.tracking import TrackingServer
 
 # As many as MLflow deletes in one request.
 _BATCH = 100

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from mlflow.entities import Assessment, Expectation, Feedback, Trace
 
-from app.tracing.tracking import TrackingServer, explained
+from app.tracing.failures import explained
+from app.tracing.tracking import TrackingServer
 
 Selection = Literal["negative", "corrected", "all"]
 

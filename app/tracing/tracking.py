@@ -7,10 +7,7 @@ See https://mlflow.org/docs/latest/genai/assessments/feedback/
 """
 
 import os
-import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,36 +22,15 @@ from mlflow.entities import (
     TraceInfo,
 )
 from mlflow.entities.trace_location import TraceLocation
-from mlflow.exceptions import MlflowException, RestException
+from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.rest_store import RestStore
 from mlflow.tracing.client import TracingClient
 
+from app.tracing.failures import NotDelivered, explained, is_missing
 from app.tracing.request_headers import settle_proxy, settle_request_headers
-from app.tracing.span_batches import BatchFailed, SpanBatches
+from app.tracing.span_batches import SpanBatches
 
 _FINALIZED = "mlflow.trace.infoFinalized"
-# Answers that say nothing about the write: other credentials, a pause or a restart are wanted.
-_PASSING = {401, 403, 407, 408, 425, 429, 502, 503, 504}
-
-
-class NotDelivered(Exception):
-    """The tracking server did not keep a write.
-
-    `refused`: it said no, so repeating the same write would be in vain.
-    `unreachable`: it has said nothing about this write, so other writes fare no better now.
-    """
-
-    def __init__(self, reason: str, *, refused: bool = False, unreachable: bool = False) -> None:
-        super().__init__(reason[:2000])
-        self.refused = refused
-        self.unreachable = unreachable
-
-    @property
-    def in_short(self) -> str:
-        """What is said in logs: MLflow's own words may quote people."""
-        if self.refused:
-            return "it was refused"
-        return "no answer came" if self.unreachable else "it failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +119,9 @@ class TrackingServer:
             try:
                 stored = self._start(trace)
             except MlflowException as error:
-                if not _is_missing(error):
+                if not is_missing(error):
                     raise
-                self._experiment_id = None  # it was deleted, or MLflow came back empty
+                self._experiment_id = None  # MLflow came back empty
                 stored = self._start(trace)
             self._span_batches.send(trace.data.spans)
         if stored.trace_metadata.get(_FINALIZED) != "true":
@@ -171,12 +147,12 @@ class TrackingServer:
             try:
                 self._update(verdict, assessment)
             except MlflowException as error:
-                if not _is_missing(error):
+                if not is_missing(error):
                     raise
                 try:
                     self._client.log_assessment(verdict.trace_id, assessment)
                 except MlflowException as second:
-                    if _is_missing(second):
+                    if is_missing(second):
                         raise
                     # Another relay created it since we looked; a real refusal fails again here.
                     self._update(verdict, assessment)
@@ -193,7 +169,7 @@ class TrackingServer:
             try:
                 info = store.get_trace_info(trace_id)
             except MlflowException as error:
-                if not _is_missing(error):
+                if not is_missing(error):
                     raise
                 return
             # Its own experiment: the setting may have named another one then.
@@ -234,39 +210,3 @@ def _as_assessment(verdict: Verdict) -> Assessment:
     assessment.rationale = verdict.rationale
     assessment.assessment_id = verdict.assessment_id
     return assessment
-
-
-def _status(error: MlflowException) -> int | None:
-    """The HTTP status of the answer, or None when there was none."""
-    if isinstance(error, RestException):
-        return int(error.get_http_status_code())  # type: ignore[no-untyped-call]
-    # No JSON, or a status after which MLflow's client throws the answer away: its text has it.
-    said = re.search(r"failed with error code (\d{3})|too many (\d{3}) error", error.message)
-    return int(said[1] or said[2]) if said else None
-
-
-def _is_missing(error: MlflowException) -> bool:
-    """Whether MLflow itself says that it has no such thing: a proxy's 404 says nothing of it."""
-    return isinstance(error, RestException) and _status(error) == 404
-
-
-@contextmanager
-def explained() -> Iterator[None]:
-    """Turn whatever MLflow's client raises into `NotDelivered`.
-
-    MLflow's own 4xx is a refusal, except those that pass with time or with better credentials. Of
-    what is not MLflow's own, a proxy's page say, only 413 is: the write stays as large as it is.
-    """
-    try:
-        yield
-    except MlflowException as error:
-        status = _status(error)
-        passes = status in _PASSING or (status == 404 and not _is_missing(error))
-        if status is None or passes:
-            raise NotDelivered(str(error), unreachable=True) from error
-        refused = status == 413 or (isinstance(error, RestException) and 400 <= status < 500)
-        raise NotDelivered(f"{status}: {error.message}", refused=refused) from error
-    except BatchFailed as error:
-        raise NotDelivered(str(error)) from error
-    except Exception as error:
-        raise NotDelivered(f"{type(error).__name__}: {error}", unreachable=True) from error

@@ -4,9 +4,7 @@ The trace goes to MLflow at once when that is quick, and otherwise into the outb
 transaction that ends the turn. So whatever the last frame says is already true.
 """
 
-import contextvars
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -17,24 +15,21 @@ from app import outbox
 from app.clock import Clock, now_ms
 from app.errors import Conflict, ModelError, Unavailable
 from app.feedback import Opinion, keep
-from app.forgetting import note_late_write
 from app.native_thread import NativeThread
-from app.protocol import Ending, TraceState, done_frame, error_frame
+from app.protocol import Ending, done_frame, error_frame
 from app.rendering import render
 from app.store import turns as store
 from app.store.database import Database
 from app.store.turns import TurnEnd, TurnRow
 from app.tracing.spans import Recorder, Trace
-from app.tracing.tracking import NotDelivered, TrackingServer
+from app.tracing.tracking import TrackingServer
 from app.turns.running import EndedTurn, RunningTurn
+from app.turns.trace_store import TraceStore
 
 log = logging.getLogger(__name__)
 
-# Leaves half a second for the transaction: `done` follows the last token within 2 s.
-STORE_DEADLINE_S = 1.5
-# Traces written to MLflow at a time: as many as its client keeps connections for. Each costs the
-# process some milliseconds; a hundred turns that end together would hold up everything else.
-STORES_AT_A_TIME = 10
+# Longer than a write of ours that has begun may take to arrive.
+OUTLASTS_WRITES_MS = 15_000
 # Up to this long an answer is rendered faster than it is handed to another thread and back.
 SHORT_CHARS = 1000
 # A database that restarts is back within seconds; `done` waits for it rather than give up.
@@ -64,10 +59,9 @@ class TurnEnder:
         self._patience_s = patience_s
         self._implicit_signals = implicit_signals
         self._database = database
-        self._tracking = tracking
+        self._traces = TraceStore(database, tracking, clock)
         self._recorder = recorder
         self._clock = clock
-        self._stores = threading.Semaphore(STORES_AT_A_TIME)
         self._native_thread = NativeThread()
 
     def end(self, turn: RunningTurn, ending: Ending, error: ModelError | None = None) -> None:
@@ -150,7 +144,7 @@ class TurnEnder:
             ending=ending,
             answer=answer,
             html=html,
-            trace_state=self._store_trace(turn.trace.trace_id, trace),
+            trace_state=self._traces.store(turn.trace.trace_id, trace),
             finish_reason=None if error else _finish_reason(turn, ending),
             error_code=error.code if error else None,
             error_message=error.message if error else None,
@@ -182,11 +176,13 @@ class TurnEnder:
         """Owe MLflow the trace of the ending that stands: by now it may have ours."""
         row = self._database.read(lambda c: store.find_turn_by_id(c, turn_id))
         if row is None:  # deleted meanwhile
-            return self._note_late_write(trace_id)
+            return self._traces.note_late_write(trace_id)
         error = ModelError(row.error_message or "", code=row.error_code) if row.error_code else None
         payload = {"trace": self._trace_again(row, row.ending, row.answer, error).to_json()}
         return self._database.write(
-            lambda c: outbox.put(c, "trace", trace_id, payload, self._clock())
+            lambda c: outbox.put(
+                c, "trace", trace_id, payload, self._clock(), wait_ms=OUTLASTS_WRITES_MS
+            )
         )
 
     def _save(
@@ -211,39 +207,6 @@ class TurnEnder:
             return render(answer)
         # A very long answer takes half a second, in which every other stream would stand still.
         return self._native_thread.run(lambda: render(answer))
-
-    def _store_trace(self, trace_id: str, trace: Trace) -> TraceState:
-        stored, answered, given_up = threading.Event(), threading.Event(), threading.Event()
-        deadline = time.monotonic() + STORE_DEADLINE_S
-        if not self._stores.acquire(timeout=STORE_DEADLINE_S):
-            return "queued"
-
-        def write() -> None:
-            try:
-                self._tracking.write_trace(trace)
-                stored.set()
-            except NotDelivered as error:
-                log.warning("a trace goes to the outbox", extra={"reason": error})
-            finally:
-                self._stores.release()
-                answered.set()
-            if given_up.is_set():
-                self._note_late_write(trace_id)
-
-        # A write that outlasts the deadline may still succeed; the relay's changes nothing then.
-        context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(write,), name="store-trace", daemon=True).start()
-        answered.wait(max(0.0, deadline - time.monotonic()))
-        if stored.is_set():
-            return "stored"
-        given_up.set()
-        return "queued"
-
-    def _note_late_write(self, trace_id: str) -> None:
-        try:
-            self._database.write(lambda c: note_late_write(c, trace_id, self._clock()))
-        except Unavailable:
-            log.warning("a trace that came late may be one that was to be deleted")
 
 
 def _finish_reason(turn: RunningTurn, ending: Ending) -> str:

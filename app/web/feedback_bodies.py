@@ -25,7 +25,7 @@ from app.protocol import CLIENT_REQUEST_ID, TRACE_ID
 
 LONGEST_TEXT = 5000
 LONGEST_CORRECTION = 20_000
-# Beyond it a browser's numbers, which are MLflow's too, are no longer exact.
+# Not far beyond it whole numbers are no longer exact in a browser, nor in MLflow.
 LARGEST_NUMBER = 10**15
 MOST_CATEGORIES = 20
 # MLflow truncates longer metadata values without a word.
@@ -66,7 +66,7 @@ def _check_value(value: Any) -> Any:
     if isinstance(value, int | float):
         # Compared first: an integer may be too large even to be asked whether it is finite.
         if abs(value) > LARGEST_NUMBER or not math.isfinite(value):
-            raise ValueError("expected a number of at most 15 digits")
+            raise ValueError("expected a number from -1e15 to 1e15")
         return value
     if isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT:
         return check_text(value)

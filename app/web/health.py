@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify
 from sqlalchemy import text
 
 from app.errors import Unavailable
-from app.tracing.tracking import NotDelivered
+from app.tracing.failures import NotDelivered
 from app.web.services import services
 
 blueprint = Blueprint("health", __name__)
@@ -55,13 +55,13 @@ def _mlflow() -> str:
 
     if _soon(answers):
         return "ok"
-    return "unreachable; traces and feedback wait in the outbox"
+    return "unreachable, or slow; while it is away traces and feedback wait in the outbox"
 
 
 def _redis() -> str:
     if _soon(services().engine.turn_log.reaches_others):
         return "ok"
-    return "unreachable; turns can be followed and stopped in their own process only"
+    return "unreachable, or slow; without it turns are followed and stopped in their process only"
 
 
 def _soon(question: Callable[[], bool]) -> bool:

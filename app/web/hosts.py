@@ -32,7 +32,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         name = name_asked_for()
         if name in own or _is_address(name, loopback=bool(known)):
             return
-        if not known or not host_is_trusted(name, known):
+        if name not in known and not (known and host_is_trusted(name, known)):
             raise BadRequest(
                 "This app does not answer to that host name; ALLOWED_HOSTS lists those it does.",
                 code="unknown_host",

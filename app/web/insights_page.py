@@ -20,9 +20,9 @@ from app.insights.report import Group, Report
 from app.protocol import TRACE_ID
 from app.settings import Settings
 from app.store.filters import Filters
+from app.tracing.failures import NotDelivered
 from app.tracing.links import Links
 from app.tracing.review_queues import ReviewQueue
-from app.tracing.tracking import NotDelivered
 from app.web import insights_words
 from app.web.errors import explain_validation
 from app.web.insights import filters_of

@@ -102,8 +102,7 @@ class SweptMemory(MemoryStorage):
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Count unless that is too many. What lies ahead, as the clock has jumped back, is not."""
-        now = time.time()
-        if (entries := self.events.get(key)) and entries[0].atime > now:
+        if (entries := self.events.get(key)) and entries[0].atime > (now := time.time()):
             with self.locks[key]:
                 self.events[key] = [entry for entry in entries if entry.atime <= now]
         return super().acquire_entry(key, limit, expiry, amount)
