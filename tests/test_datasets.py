@@ -260,6 +260,22 @@ def test_a_record_written_anew_survives_a_moment_without_mlflow(
     assert experiment.expected("kept") == {"Why?": None}
 
 
+class Raced(EvaluationDatasets):
+    """Another process makes every dataset a moment earlier."""
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        if path == "/create":
+            super()._call(method, path, body)
+        return super()._call(method, path, body)
+
+
+def test_of_two_processes_that_make_one_dataset_the_later_takes_its_own_back(
+    experiment: JudgedExperiment,
+) -> None:
+    made = Raced(experiment.tracking).find_or_create("shared")
+    assert experiment.datasets.known() == [made]
+
+
 class RefusesOne(EvaluationDatasets):
     """A server that refuses every request that contains a certain question."""
 

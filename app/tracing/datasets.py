@@ -7,6 +7,7 @@ See https://mlflow.org/docs/latest/genai/datasets/
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -59,6 +60,7 @@ class EvaluationDatasets:
 
     def __init__(self, tracking: TrackingServer) -> None:
         self._tracking = tracking
+        self._making = threading.Lock()
 
     def known(self) -> list[Dataset]:
         """Every dataset, the oldest first."""
@@ -80,14 +82,16 @@ class EvaluationDatasets:
 
     def find_or_create(self, name: str) -> Dataset:
         """The dataset of that name, made when there is none."""
-        if found := self.find(name):
-            return found
+        with self._making:
+            return self.find(name) or self._create(name)
+
+    def _create(self, name: str) -> Dataset:
         body = {"name": name, "experiment_ids": [self._tracking.experiment_id()]}
         made = self._call("POST", "/create", body)["dataset"]["dataset_id"]
         oldest = self.find(name)
         if oldest is None or oldest.id == made:
             return oldest or Dataset(made, name, 0)
-        # Somebody else made it at the same moment; MLflow would keep both.
+        # Another process made it at the same moment; MLflow would keep both.
         self.delete(made)
         return oldest
 
