@@ -21,7 +21,6 @@ class Mutation:
 
 IDENTITY = "app/web/identity.py"
 SOCKET = "app/web/socket.py"
-HANDSHAKE = "app/web/handshake.py"
 CONNECTION = "app/web/chat_connection.py"
 OPEN_SOCKETS = "app/web/open_sockets.py"
 SEATS = "app/web/seats.py"
@@ -122,7 +121,7 @@ MUTATIONS = (
     Mutation("F5", SEATS, "if self._taken >= self._in_all:", "if self._in_all < 0:"),
     Mutation("F5", SEATS, ">= self._per_user:", ">= self._per_user + 1:"),
     Mutation("F5", SEATS, ">= self._per_address:", ">= self._per_address + 1:"),
-    Mutation("F5", HANDSHAKE, "services().seats.leave(seat)", "pass"),
+    Mutation("F5", SOCKET, "parts.seats.leave(self._seat)", "pass"),
     Mutation("F6", SOCKET, "if self.idle():", "if not self._parts:"),
     Mutation("F7", CONNECTION, "self.writer.offer(self._ping)", "pass"),
     Mutation("F7", OPEN_SOCKETS, "self._close(socket, *verdict)", "pass"),
