@@ -129,8 +129,8 @@ def complete(connection: Connection, parcel: Parcel) -> bool:
 
 def release(connection: Connection, parcel: Parcel, reason: str, now: int) -> bool:
     """Give a row back untried, due after all others that are; false when the lease was lost."""
-    untried = {"lease": None, "available_at": now, "attempts": parcel.attempts - 1}
-    return _give_back(connection, parcel, untried | {"last_error": reason})
+    attempts = parcel.attempts - 1
+    return _give_back(connection, parcel, reason, available_at=now, attempts=attempts)
 
 
 def postpone(connection: Connection, parcel: Parcel, reason: str, now: int) -> bool:
@@ -139,14 +139,13 @@ def postpone(connection: Connection, parcel: Parcel, reason: str, now: int) -> b
     False when the lease was lost: then the row stays as it is.
     """
     ceiling = min(MAX_BACKOFF_MS, 500 * 2 ** min(parcel.attempts, 10))
-    later = {"lease": None, "available_at": now + random.randint(250, ceiling)}
-    return _give_back(connection, parcel, later | {"last_error": reason})
+    due_at = now + random.randint(250, ceiling)
+    return _give_back(connection, parcel, reason, available_at=due_at)
 
 
 def bury(connection: Connection, parcel: Parcel, reason: str) -> bool:
     """Make a row a dead letter, which `revive` brings back; false when the lease was lost."""
-    dead = {"lease": None, "dead_reason": reason, "last_error": reason}
-    return _give_back(connection, parcel, dead)
+    return _give_back(connection, parcel, reason, dead_reason=reason)
 
 
 def drop(connection: Connection, trace_ids: Sequence[str], *, dead_only: bool = False) -> None:
@@ -200,8 +199,9 @@ def _times(now: int) -> dict[str, int]:
     return {"now": now, "too_far": now + LONGEST_WAIT_MS}
 
 
-def _give_back(connection: Connection, parcel: Parcel, values: dict[str, Any]) -> bool:
-    return connection.execute(update(outbox).where(*_leased(parcel)).values(values)).rowcount == 1
+def _give_back(connection: Connection, parcel: Parcel, reason: str, **values: Any) -> bool:
+    given_back = update(outbox).values(lease=None, last_error=reason, **values)
+    return connection.execute(given_back.where(*_leased(parcel))).rowcount == 1
 
 
 def _leased(parcel: Parcel) -> tuple[ColumnElement[bool], ...]:

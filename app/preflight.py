@@ -68,11 +68,11 @@ def keep_folder(folder: Path) -> Iterator[None]:
     with (folder / "run.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if not isinstance(error, BlockingIOError):
-                raise CannotStart(f"Cannot lock {folder} (DATA_DIR): {error.strerror}.") from error
+        except BlockingIOError as error:
             raise CannotStart(
                 f"Another `make run` has {folder} (DATA_DIR). Stop it first, or give this one a "
                 "folder and ports of its own: DATA_DIR, PORT and MLFLOW_PORT."
             ) from error
+        except OSError as error:
+            raise CannotStart(f"Cannot lock {folder} (DATA_DIR): {error.strerror}.") from error
         yield

@@ -7,7 +7,6 @@ the relay waits with growing pauses, and tries one row after each.
 import logging
 import random
 import signal
-from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection
@@ -27,8 +26,6 @@ from app.tracing.failures import NotDelivered
 from app.tracing.tracking import TrackingServer, Verdict, trace_from_json
 
 log = logging.getLogger(__name__)
-
-PutOff = Callable[[Connection, Parcel, str, int], bool]
 
 IDLE_S = 0.25
 LONGEST_PAUSE_S = 5.0
@@ -131,26 +128,19 @@ class Relay:
         if refused:
             self._database.write(lambda c: self._bury(c, parcel, str(error)))
             return 0.0
-        is_away = error.unreachable and not self._answers()
-        put_off = outbox.release if is_away else outbox.postpone
-        self._database.write(lambda c: self._put_off(c, put_off, parcel, str(error)))
+        # What gets no answer while the server does has only itself to blame.
+        is_away = error.unreachable and not self._tracking.answers()
+        self._database.write(lambda c: self._put_off(c, parcel, str(error), is_away=is_away))
         if not is_away:
             return 0.0
         self._failures_in_a_row += 1
         ceiling = min(LONGEST_PAUSE_S, 0.25 * 2.0 ** min(self._failures_in_a_row, 10))
         return ceiling * random.uniform(0.5, 1)
 
-    def _answers(self) -> bool:
-        """Whether MLflow answers at all; then what got no answer has only itself to blame."""
-        try:
-            self._tracking.ping()
-        except NotDelivered:
-            return False
-        return True
-
     def _put_off(
-        self, connection: Connection, put_off: PutOff, parcel: Parcel, reason: str
+        self, connection: Connection, parcel: Parcel, reason: str, *, is_away: bool
     ) -> None:
+        put_off = outbox.release if is_away else outbox.postpone
         if not put_off(connection, parcel, reason, self._clock()):
             self._mend(connection, parcel)  # What got no answer may have been done all the same.
 

@@ -7,8 +7,8 @@ export class Conversation {
 	/** @type {string | undefined} */ id;
 	/** @type {(exchange: Turn[]) => void} called with one that is new or has a new version */
 	added = () => {};
-	/** Called when a turn began or ended. */
-	/** @type {OnTurn} */ changed = () => {};
+	/** @type {OnTurn} called when a turn began, is to stop, or ended */
+	changed = () => {};
 
 	get running() {
 		return this.exchanges.flat().findLast((turn) => turn.running);

@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 
 from app import create_app
-from app.clock import now_ms
+from app.clock import Clock, now_ms
 from app.datasets import DatasetDesk, as_jsonl
 from app.errors import InvalidValue, NotFound, Unavailable
 from app.settings import load_settings
@@ -50,6 +50,14 @@ def experiment(
 
     eventually(known, timeout=60)
     return made
+
+
+def desk_on(
+    datasets: EvaluationDatasets, experiment: JudgedExperiment, clock: Clock = now_ms
+) -> DatasetDesk:
+    """A desk of the experiment's turns on datasets of a test's own."""
+    tracking = experiment.tracking
+    return DatasetDesk(datasets, TracedTurns(tracking), Links("http://x", tracking), clock)
 
 
 def test_a_thumb_down_becomes_a_record_without_an_expected_answer(
@@ -216,16 +224,12 @@ class RefusesAll(EvaluationDatasets):
 
 
 def test_a_record_that_is_refused_when_it_is_written_anew_is_named_and_not_counted(
-    experiment: JudgedExperiment, mlflow_server: MlflowServer
+    experiment: JudgedExperiment,
 ) -> None:
     trace_id = experiment.ask("Why?", thumb=False, correction=CORRECTION)
     experiment.desk.build("lost", "negative", 1)
     experiment.withdraw(trace_id, "expected_response")
-    desk = DatasetDesk(
-        RefusesAll(experiment.tracking),
-        TracedTurns(experiment.tracking),
-        Links(mlflow_server.url, experiment.tracking),
-    )
+    desk = desk_on(RefusesAll(experiment.tracking), experiment)
     built = desk.build("lost", "negative", 1)
     assert built is not None
     assert (built.added, built.changed, built.total, built.refused) == (0, 0, 0, (trace_id,))
@@ -246,16 +250,12 @@ class RestartsAfterRemoval(EvaluationDatasets):
 
 
 def test_a_record_written_anew_survives_a_moment_without_mlflow(
-    experiment: JudgedExperiment, mlflow_server: MlflowServer
+    experiment: JudgedExperiment,
 ) -> None:
     trace_id = experiment.ask("Why?", thumb=False, correction=CORRECTION)
     experiment.desk.build("kept", "negative", 1)
     experiment.withdraw(trace_id, "expected_response")
-    desk = DatasetDesk(
-        RestartsAfterRemoval(experiment.tracking),
-        TracedTurns(experiment.tracking),
-        Links(mlflow_server.url, experiment.tracking),
-    )
+    desk = desk_on(RestartsAfterRemoval(experiment.tracking), experiment)
     assert desk.build("kept", "negative", 1)
     assert experiment.expected("kept") == {"Why?": None}
 
@@ -286,15 +286,11 @@ class RefusesOne(EvaluationDatasets):
 
 
 def test_what_mlflow_refuses_is_named_and_the_rest_goes_in(
-    experiment: JudgedExperiment, mlflow_server: MlflowServer
+    experiment: JudgedExperiment,
 ) -> None:
     experiment.ask("Fine?", thumb=False)
     refused = experiment.ask("Fine too?", thumb=False, correction="too long")
-    desk = DatasetDesk(
-        RefusesOne(experiment.tracking),
-        TracedTurns(experiment.tracking),
-        Links(mlflow_server.url, experiment.tracking),
-    )
+    desk = desk_on(RefusesOne(experiment.tracking), experiment)
     built = desk.build("partly", "negative", 1)
     assert built is not None
     assert (built.added, built.changed, built.refused) == (1, 0, (refused,))
@@ -383,11 +379,7 @@ def test_a_command_that_could_not_add_everything_fails(
 ) -> None:
     experiment.ask("Fine?", thumb=False)
     experiment.ask("Fine too?", thumb=False, correction="too long")
-    picky = DatasetDesk(
-        RefusesOne(experiment.tracking),
-        TracedTurns(experiment.tracking),
-        Links("http://x", experiment.tracking),
-    )
+    picky = desk_on(RefusesOne(experiment.tracking), experiment)
     app.extensions["thumbprint"] = replace(app.extensions["thumbprint"], datasets=picky)
     command = ["dataset", "build", "--name", "partly", "--from", "negative"]
     built = app.test_cli_runner().invoke(args=command)
@@ -398,11 +390,6 @@ def test_a_command_that_could_not_add_everything_fails(
 
 def test_times_are_those_of_the_question(experiment: JudgedExperiment) -> None:
     experiment.ask("Why?", thumb=False)
-    later = DatasetDesk(
-        experiment.datasets,
-        TracedTurns(experiment.tracking),
-        Links("http://x", experiment.tracking),
-        clock=lambda: now_ms() + 2 * 3_600_000,
-    )
+    later = desk_on(experiment.datasets, experiment, clock=lambda: now_ms() + 2 * 3_600_000)
     assert later.build("late", "negative", 1) is None
     assert later.build("late", "negative", 3) is not None

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from app.tracing.failures import NotDelivered
-from app.tracing.spans import Recorder, Trace
 from app.tracing.tracking import TrackingServer, Verdict
+from tests.doubles import finished_trace
 from tests.scripted_tracking_server import ScriptedTrackingServer, scripted_tracking_server
 from tests.servers import MlflowServer
 
@@ -23,12 +23,6 @@ PAGE = "<html>from a proxy</html>"
 def server() -> Iterator[ScriptedTrackingServer]:
     with scripted_tracking_server() as server:
         yield server
-
-
-def finished_trace() -> Trace:
-    trace = Recorder({}).start_turn()
-    trace.describe("req-1", "ann", "conversation-1", [])
-    return trace.end("complete", "Because.")
 
 
 def verdict(trace_id: str) -> Verdict:

@@ -23,7 +23,6 @@ from app.relay import Relay
 from app.settings import Settings
 from app.store.conversations import list_conversations
 from app.store.database import Database
-from app.tracing.failures import NotDelivered
 from app.tracing.spans import Recorder
 from app.tracing.tracking import TrackingServer
 from app.turn_log import MemoryTurnLog, follow
@@ -123,18 +122,11 @@ class Filler:
         while (waiting := self._waiting()) and idle < PATIENCE:
             show(max(0, most - waiting), most)
             if pause_s := relay.deliver_next():
-                if not self._mlflow_answers():
+                if not self._tracking.answers():
                     break
                 idle += 1
                 time.sleep(pause_s)
         return waiting
-
-    def _mlflow_answers(self) -> bool:
-        try:
-            self._tracking.ping()
-        except NotDelivered:
-            return False
-        return True
 
     def _waiting(self) -> int:
         return self._database.read(lambda c: outbox.status(c, self._real_clock())).waiting

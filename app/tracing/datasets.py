@@ -144,15 +144,15 @@ class EvaluationDatasets:
         restarts is waited for.
         """
         self.remove(dataset_id, [record.id] if record.id else [])
-        for pause_s in (*_PAUSES_S, None):
+        pauses_s = iter(_PAUSES_S)
+        while True:
             try:
                 return list(self._merge_singly(dataset_id, [record]))
             except NotDelivered:
-                if pause_s is None:
+                if (pause_s := next(pauses_s, None)) is None:
                     log.error("the record of %s is lost until it is built again", record.trace_id)
                     raise
                 time.sleep(pause_s)
-        return []
 
     def _upsert(self, dataset_id: str, records: Sequence[Record]) -> None:
         body = {"records": json.dumps([_as_json(one) for one in records])}

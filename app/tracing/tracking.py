@@ -97,6 +97,14 @@ class TrackingServer:
         with explained():
             self._client.store.get_experiment(self.experiment_id())
 
+    def answers(self) -> bool:
+        """Whether `ping` is answered."""
+        try:
+            self.ping()
+        except NotDelivered:
+            return False
+        return True
+
     def _find_or_create_experiment(self) -> str:
         store = self._client.store
         known = store.get_experiment_by_name(self._experiment_name)

@@ -8,7 +8,6 @@ from flask import Blueprint, Response, jsonify
 from sqlalchemy import text
 
 from app.errors import Unavailable
-from app.tracing.failures import NotDelivered
 from app.web.services import services
 
 blueprint = Blueprint("health", __name__)
@@ -44,16 +43,7 @@ def _database() -> str:
 
 
 def _mlflow() -> str:
-    tracking = services().tracking
-
-    def answers() -> bool:
-        try:
-            tracking.ping()
-        except NotDelivered:
-            return False
-        return True
-
-    if _soon(answers):
+    if _soon(services().tracking.answers):
         return "ok"
     return "unreachable, or slow; while it is away traces and feedback wait in the outbox"
 
