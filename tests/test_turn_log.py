@@ -270,8 +270,8 @@ def test_turns_that_stream_at_once_have_their_frames_in_turn() -> None:
         turn_log.writers[turn_id] = TurnWriter(flusher, turn_id, "r1")
     for writer in list(turn_log.writers.values()):
         writer.write("x")
-    # However they began: of four ticks, each takes a quarter of them.
-    eventually(lambda: turn_log.bursts(0.02)[-5:-1] == [2, 2, 2, 2])
+    # However they began: of two ticks, each takes half of them.
+    eventually(lambda: turn_log.bursts(0.02)[-5:-1] == [4, 4, 4, 4])
     assert sorted(turn_log.turns[-8:]) == sorted(set(turn_log.turns[-8:]))
 
 
