@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 
 # Text waits for half of it on average, which is less than one refresh of a 60 Hz screen.
 FLUSH_INTERVAL_S = 0.022
-# How often the flusher comes by in an interval: so text that had none before it waits for half of it
-# at most, and the last of many turns does not wait until all others have had their frames. With four
-# ticks a hundred tokens a second took a twentieth more CPU.
+# How often the flusher comes by in an interval: so text that had none before it waits for half of
+# it at most, and the last of many turns does not wait until all others have had their frames. With
+# four ticks a hundred tokens a second took a twentieth more CPU.
 TICKS = 2
 # So many texts are kept apart before they become one: asked each second, thousands take long.
 MOST_APART = 64
