@@ -96,6 +96,15 @@ def test_a_reader_who_loses_the_connection_before_the_end_is_a_failure(
     assert reader.found == (0, 0, 1)
 
 
+@pytest.mark.parametrize("tokens", [1, 3])
+def test_an_answer_called_done_that_is_not_the_whole_one_is_a_failure(
+    reader: Reader, tokens: int
+) -> None:
+    reader.stream.data_received(b"".join(frame(seq) for seq in range(tokens)))
+    reader.stream.data_received(frame(tokens, "done"))
+    assert reader.found == (0, 0, 1)
+
+
 def test_chainlits_events_become_one_answer_without_its_repetition() -> None:
     notes, wire = Notes(), Wire()
     stream = SocketIO(notes, "127.0.0.1", "access_token=somebody")

@@ -10,7 +10,7 @@ import time
 from array import array
 from typing import cast
 
-from bench.tokens import TOKEN, now, since
+from bench.tokens import TOKEN, now, since, wanted
 
 TRACE_ID = re.compile(rb'"trace_id": ?"(tr-[0-9a-f]+)"')
 
@@ -45,7 +45,7 @@ class Stream(asyncio.Protocol):
         self.asked_at = self.first_at = self.last_at = self.done_at = 0.0
         self.first_stamp = self.last_stamp = 0
         self.last_age = 0.0
-        self.tokens = 0
+        self.tokens = self._wanted = 0
         self.stalled = False
         self._ending = b""
 
@@ -69,6 +69,7 @@ class Stream(asyncio.Protocol):
 
     def ask(self, question: str) -> None:
         """Ask, and time it from now."""
+        self._wanted, _ = wanted(question)
         self.asked_at = time.monotonic()
         self.send(question)
 
@@ -154,4 +155,6 @@ class Stream(asyncio.Protocol):
         self._notes.ended += 1
         self._notes.queued += b'"queued"' in data
         self._ending = data
+        if self.tokens != self._wanted:
+            self.fail(f"done after {self.tokens} tokens of {self._wanted}")
         self.done.set()
