@@ -107,6 +107,8 @@ class Person:
     def _send_until_answered(self, trace_id: str, change: Change) -> None:
         key = uuid.UUID(int=self.lots.getrandbits(128)).hex
 
+        answers: list[requests.Response] = []
+
         def answered() -> bool:
             try:
                 answer = self.visitor.send(
@@ -121,10 +123,12 @@ class Person:
             if answer is None or answer.status_code >= 500:
                 self.repeats += 1
                 return False
-            assert answer.status_code == 200, answer.text
+            answers.append(answer)
             return True
 
         eventually(answered, timeout=120, every=0.2)
+        # Here, not in the condition: a refusal is not to be tried again.
+        assert answers[-1].status_code == 200, answers[-1].text
 
 
 def kill_one_after_the_other(stack: Stack, over: threading.Event) -> Counter[str]:

@@ -216,6 +216,8 @@ def expect_nothing_left_open(cluster: Cluster, watch: Watch) -> None:
     """Nobody is connected any more, and no process has grown in the time without kills."""
     for web in cluster.webs:
         eventually(lambda web=web: connections_at(web.port) == 0, timeout=60)  # type: ignore[misc]
+    if not SOAK:
+        return  # the kills leave too little of the short form to grow in
     for name, (memory, then, opened, later) in watch.growth().items():
         assert then - memory < MORE_MB, (name, watch.memory[name])
         assert later - opened < MORE_DESCRIPTORS, (name, watch.opened[name])

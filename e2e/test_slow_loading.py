@@ -97,6 +97,9 @@ def test_a_question_waits_for_the_answer_that_its_conversation_turns_out_to_be_g
     expect(chat.composer).to_have_value("And now?")
     gate.release()
     expect(chat.answers.first).to_have_attribute("data-ending", "complete")
+    expect(chat.composer).to_have_value("And now?")
+    # A whole turn later it has still not gone off by itself.
+    chat.ask_and_wait("Something else")
     assert not stack.model.asked("And now?")
 
 

@@ -25,16 +25,16 @@ def main() -> None:
         return
     pins = [line for line in PINS.read_text().splitlines() if "==" in line]
     # One question first: where the database is out of reach, that is enough to know it.
-    report = ask(program, pins[:1])
+    report, complaint = ask(program, pins[:1])
     if report and not skipped(report):
-        report = ask(program, pins)
+        report, complaint = ask(program, pins)
     status, words = judge(report)
-    print(words)
+    print(words if report else f"{words} {complaint}".rstrip())
     sys.exit(status)
 
 
-def ask(program: Path, pins: list[str]) -> list[dict[str, Any]]:
-    """What pip-audit finds of each package; nothing when it has no answer at all."""
+def ask(program: Path, pins: list[str]) -> tuple[list[dict[str, Any]], str]:
+    """What pip-audit finds of each package; or nothing, and the last line of its complaint."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(pins))
         file.flush()
@@ -49,8 +49,9 @@ def ask(program: Path, pins: list[str]) -> list[dict[str, Any]]:
     try:
         found: list[dict[str, Any]] = json.loads(answer.stdout)["dependencies"]
     except (ValueError, KeyError, TypeError):
-        return []
-    return found
+        said = answer.stderr.strip().splitlines() or [f"it ended with {answer.returncode}"]
+        return [], f"pip-audit: {said[-1][:200]}"
+    return found, ""
 
 
 def skipped(report: list[dict[str, Any]]) -> list[str]:
@@ -70,7 +71,7 @@ def judge(report: list[dict[str, Any]]) -> tuple[int, str]:
     if holes:
         return 1, "\n".join(["audit: known holes:", *holes])
     if len(unasked) == len(report):
-        return 0, f"{NOT_DONE} no database of known holes can be reached from here."
+        return 0, f"{NOT_DONE} no database of known holes has answered."
     answered = f"{len(report) - len(unasked)} packages have no known hole"
     rest = f"; not asked about: {', '.join(unasked)}" if unasked else ""
     return 0, f"audit: {answered}{rest}."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.mlflow_reader import MlflowReader
@@ -133,11 +134,9 @@ class Stack:
 
     def stop(self) -> None:
         """End everything this stack started."""
-        try:
+        with ExitStack() as ending:
+            for end in (self.model.stop, self.model.clear, self.relay.terminate):
+                ending.callback(end)
+            ending.callback(self.web.terminate)
             self.web.ask_to_end()
             self.relay.ask_to_end()
-            self.web.terminate()
-            self.relay.terminate()
-        finally:
-            self.model.clear()
-            self.model.stop()

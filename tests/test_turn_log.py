@@ -77,12 +77,16 @@ def test_a_reader_of_nothing_may_come_and_go(turn_log: TurnLog) -> None:
 
 def test_a_reader_may_leave_while_it_is_woken(turn_log: TurnLog) -> None:
     turn_log.create("t")
+    woken: list[str] = []
 
     def leave() -> None:
+        woken.append("once")
         turn_log.unsubscribe("t", leave)
 
     turn_log.subscribe("t", leave)
     turn_log.append("t", ["0"], ended=False)
+    turn_log.append("t", ["1"], ended=True)
+    assert woken == ["once"]
 
 
 def test_a_follower_gets_what_was_there_and_what_comes_until_the_end(turn_log: TurnLog) -> None:
