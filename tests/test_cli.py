@@ -10,6 +10,7 @@ from flask import Flask
 
 from app import create_app, outbox
 from app.settings import load_settings
+from app.store import faults
 from app.store.database import Database
 from tests.doubles import ModelDouble
 
@@ -31,12 +32,12 @@ def database_of(app: Flask) -> Database:
     return database
 
 
-def bury_one(app: Flask) -> None:
+def bury_one(app: Flask, reason: str = "400: no such experiment") -> None:
     database = database_of(app)
     database.write(lambda c: outbox.put(c, "trace", TRACE, {"trace": "{}"}, now=1))
     parcel = database.write(lambda c: outbox.claim(c, 2))
     assert parcel is not None
-    database.write(lambda c: outbox.bury(c, parcel, "400: no such experiment"))
+    database.write(lambda c: outbox.bury(c, parcel, reason))
 
 
 def say(app: Flask, command: str) -> str:
@@ -60,3 +61,34 @@ def test_a_dead_letter_is_shown_with_its_reason_and_revived(app: Flask) -> None:
     after = say(app, "status")
     assert "dead letters  0" in after
     assert "waiting       1" in after
+
+
+def test_the_status_sends_nothing_of_an_error_to_the_terminal_but_text(app: Flask) -> None:
+    bury_one(app, "400: \x1b[2J\x07no\nsuch experiment")
+    shown = say(app, "status")
+    assert "last error    400:  [2J no such experiment\n" in shown
+    assert f"trace of {TRACE}: 400:  [2J no such experiment\n" in shown
+
+
+@pytest.mark.parametrize("command", ["status", "retry"])
+def test_a_database_that_fails_is_one_line(app: Flask, tmp_path: Path, command: str) -> None:
+    database_of(app).close()
+    (tmp_path / "thumbprint.db").write_bytes(b"garbage " * 1000)
+    result = app.test_cli_runner().invoke(args=["outbox", command])
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: {faults.DAMAGED}\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "evaluate --dataset any --min-pass-rate nan",
+        "evaluate --dataset any --min-similarity NaN",
+        "dataset build --name any --hours nan",
+        "insights report --hours nan",
+    ],
+)
+def test_what_is_not_a_number_is_no_number(app: Flask, command: str) -> None:
+    result = app.test_cli_runner().invoke(args=command)
+    assert result.exit_code == 2, "an error of usage"
+    assert "nan is not a number.\n" in result.stderr.lower()

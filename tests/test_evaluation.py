@@ -14,13 +14,23 @@ from flask import Flask
 from mlflow.entities import Trace
 
 from app import create_app
+from app.cli.evaluate import as_table, summary
 from app.errors import ModelError
-from app.evaluation.checks import Status, Verdict, check, contains_text, is_refusal, token_f1
-from app.evaluation.evaluator import EXPERIMENT_SUFFIX
+from app.evaluation.checks import (
+    Checked,
+    Status,
+    Verdict,
+    check,
+    contains_text,
+    is_refusal,
+    token_f1,
+)
+from app.evaluation.evaluator import EXPERIMENT_SUFFIX, Evaluated, Row
 from app.evaluation.replay import Replay
 from app.llm.endpoint import EndpointModel
 from app.settings import Settings, load_settings
 from app.tracing.datasets import Record
+from app.tracing.evaluation import Asked
 from app.tracing.spans import Recorder
 from tests.doubles import ModelDouble
 from tests.judged_experiment import JudgedExperiment
@@ -51,6 +61,11 @@ BROKEN = Verdict(None, "timed out")
         ("", SKY, None, "failed"),
         (None, SKY, RIGHT, "failed"),
         ("...", SKY, None, "failed"),
+        (" 👍", "👍 ", None, "passed"),
+        ("+", "+", None, "passed"),
+        ("+", "-", None, "failed"),
+        ("Plus.", "+", None, "failed"),
+        ("👍", None, None, "unchecked"),
         ("Anything.", None, None, "unchecked"),
         ("I'm unable to say.", None, None, "failed"),
         (None, None, None, "failed"),
@@ -60,6 +75,14 @@ def test_what_passes(
     answer: str | None, expected: str | None, verdict: Verdict | None, status: Status
 ) -> None:
     assert check(answer, expected, verdict).status == status
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [("👎", "unlike the correction"), (" \n", "no answer"), (None, "no answer")],
+)
+def test_only_a_blank_answer_is_none(answer: str | None, why: str) -> None:
+    assert check(answer, "👍").why == why
 
 
 def test_how_similar_an_answer_must_be_can_be_chosen() -> None:
@@ -76,6 +99,7 @@ def test_how_similar_an_answer_must_be_can_be_chosen() -> None:
         ("a b", "c d", 0.0),
         ("", "", 0.0),
         ("空は青い", "空は赤い", 0.75),
+        ("👍", "👍", 1.0),
         ("Don't", "don t", 1.0),
     ],
 )
@@ -125,6 +149,28 @@ def test_what_looks_like_a_refusal_passes_where_it_is_what_was_wanted() -> None:
     assert check(answer, "Lutetia").why == "refused"
     assert check(answer, "Lutetia", Verdict(True, "the same city")).status == "passed"
     assert check(answer, "Lutetia", Verdict(False, "no city")).why == "refused"
+
+
+def row(question: str, why: str, trace_id: str | None = "tr-1", seconds: float = 2.0) -> Row:
+    """A row of an answer that failed."""
+    asked = Asked([{"role": "user", "content": question}], None, None, seconds, trace_id)
+    return Row(asked, Checked("failed", why, 7, refused=False))
+
+
+def test_an_answer_that_mlflow_lost_has_no_words_and_took_no_time() -> None:
+    lost = row("Lost?", "MLflow kept no trace of the answer", None, 0.0)
+    kept = row("Kept?", "refused")
+    assert Evaluated([lost, lost, kept], "").median_seconds == 2.0
+    assert re.findall(r"\d", as_table([lost])) == []
+    assert Evaluated([lost], "").median_seconds is None
+    assert summary(Evaluated([lost], "")) == "0 of 1 checked answers passed (0.0%)."
+
+
+def test_a_row_is_one_line_of_nothing_but_text() -> None:
+    made = row("Why\x1b[2J\x07 is\nthat?", "judge: It is\n\nwrong.\x1b]0;title\x07")
+    _, line = as_table([made]).split("\n")
+    assert line.isprintable()
+    assert line.endswith("  Why [2J is that? (judge: It is wrong. ]0;title)")
 
 
 def test_a_replay_asks_under_todays_system_prompt() -> None:
@@ -336,12 +382,17 @@ def test_a_judge_that_cannot_be_asked_is_one_line_before_anything_else(bench: Be
 @pytest.mark.parametrize(
     ("arguments", "settings", "said"),
     [
-        (("--dataset", "none"), {}, "There is no dataset 'none'. There is: empty, other."),
+        (("--dataset", "none"), {}, "There is no dataset 'none'. There is: empty, listed, other."),
         (("--dataset", "empty"), {}, "The dataset 'empty' has no records."),
         (
             ("--dataset", "other"),
             {},
             "The dataset 'other' has 1 records that are no chat questions",
+        ),
+        (
+            ("--dataset", "listed"),
+            {},
+            "The dataset 'listed' has 1 records whose expected_response is no text",
         ),
         (("--dataset", "other", "--judge", "x"), {"openai_base_url": None}, "OPENAI_BASE_URL"),
     ],
@@ -352,6 +403,9 @@ def test_what_cannot_be_evaluated_is_one_line(
     datasets = bench.experiment.datasets
     datasets.merge(datasets.find_or_create("other").id, [Record({"question": "Why?"})])
     datasets.find_or_create("empty")
+    asked = {"messages": [{"role": "user", "content": "What is the capital of France?"}]}
+    either = Record(asked, {"expected_response": ["Paris", "it is Paris"]})
+    datasets.merge(datasets.find_or_create("listed").id, [either])
     result = bench.evaluate(*arguments, **settings)
     assert result.exit_code == 1
     assert result.output.startswith("Error: ")

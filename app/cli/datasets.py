@@ -4,6 +4,7 @@ import click
 from flask.cli import with_appcontext
 
 from app.cli.failures import says_failures
+from app.cli.number_range import NumberRange
 from app.cli.progress import progress
 from app.datasets import Built, as_jsonl
 from app.tracing.traced_turns import Selection
@@ -29,7 +30,7 @@ def dataset() -> None:
 )
 @click.option(
     "--hours",
-    type=click.FloatRange(0, MOST_HOURS, min_open=True),
+    type=NumberRange(0, MOST_HOURS, min_open=True),
     default=24.0,
     show_default=True,
     help="How far back, by the time of the question.",

@@ -7,11 +7,13 @@ import click
 from flask.cli import with_appcontext
 
 from app.cli.failures import says_failures
+from app.cli.number_range import NumberRange
 from app.cli.progress import progress
 from app.errors import ModelError, ThumbprintError
 from app.evaluation.checks import SIMILAR_ENOUGH
 from app.evaluation.evaluator import Evaluated, Evaluator, Row
 from app.evaluation.replay import Replay
+from app.insights.as_text import plain
 from app.llm.endpoint import EndpointModel
 from app.settings import Settings
 from app.tracing.evaluation import Judge, is_possible
@@ -34,12 +36,12 @@ class CannotEvaluate(ThumbprintError):
 @click.option("--dataset", "name", required=True, help="The dataset whose questions are asked.")
 @click.option(
     "--min-pass-rate",
-    type=click.FloatRange(0, 1),
+    type=NumberRange(0, 1),
     help="Exit with status 1 when fewer of the checked answers pass, as 0.8 for 80%.",
 )
 @click.option(
     "--min-similarity",
-    type=click.FloatRange(0, 1),
+    type=NumberRange(0, 1),
     default=SIMILAR_ENOUGH,
     show_default=True,
     help="From where on an answer is like its correction, without a judge.",
@@ -109,13 +111,20 @@ def as_table(rows: Sequence[Row]) -> str:
     for row in rows:
         checked = row.checked
         similar = "" if checked.similarity is None else f"{checked.similarity:.2f}"
-        question = " ".join(row.question.split())
+        # Without a trace nobody knows what was answered, nor how fast.
+        words = str(checked.words) if row.traced else ""
+        seconds = f"{row.asked.seconds:.1f}" if row.traced else ""
+        question = _one_line(row.question)
         if len(question) > QUESTION_CHARS:
             question = question[: QUESTION_CHARS - 1] + "…"
-        line = f"{checked.status:<9}  {similar:>7}  {checked.words:>5}  {row.asked.seconds:>7.1f}  "
-        why = f" ({checked.why})" if checked.status == "failed" else ""
+        line = f"{checked.status:<9}  {similar:>7}  {words:>5}  {seconds:>7}  "
+        why = f" ({_one_line(checked.why)})" if checked.status == "failed" else ""
         lines.append(line + question + why)
     return "\n".join(lines)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(plain(text).split())
 
 
 def summary(evaluated: Evaluated) -> str:
@@ -127,5 +136,6 @@ def summary(evaluated: Evaluated) -> str:
         lines.append(f"{passed} of {passed + failed} checked answers passed ({rate:.1%}).")
     if unchecked:
         lines.append(f"{unchecked} not checked: nobody wrote what the answer should be.")
-    lines.append(f"Half of the answers took {evaluated.median_seconds:.1f} s or less.")
+    if evaluated.median_seconds is not None:
+        lines.append(f"Half of the answers took {evaluated.median_seconds:.1f} s or less.")
     return "\n".join(lines)

@@ -6,6 +6,7 @@ import click
 from flask.cli import with_appcontext
 
 from app.cli.failures import says_failures
+from app.cli.number_range import NumberRange
 from app.cli.progress import progress
 from app.clock import now_ms
 from app.insights.as_csv import as_csv
@@ -23,7 +24,7 @@ def insights() -> None:
 @insights.command()
 @click.option(
     "--hours",
-    type=click.FloatRange(0, MOST_HOURS, min_open=True),
+    type=NumberRange(0, MOST_HOURS, min_open=True),
     default=24.0,
     show_default=True,
     help="How far back, by the time of the question.",

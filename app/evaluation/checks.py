@@ -61,7 +61,7 @@ def check(
     says that it is right, or it contains the correction, or that is one too.
     """
     answer = (answer or "").strip()
-    words = _WORDS.findall(answer.casefold())
+    words = _words(answer)
     if not words:
         return Checked("failed", "no answer", 0, refused=False)
     refused = is_refusal(answer)
@@ -88,10 +88,14 @@ def _decide(*, refused: bool, close: bool, verdict: Verdict | None) -> tuple[Sta
     return "passed" if verdict.right else "failed", f"judge: {verdict.why}"
 
 
+def _words(text: str) -> list[str]:
+    """Its words; where it has only signs, such as a thumb or a plus, they count as words."""
+    return _WORDS.findall(text.casefold()) or text.split()
+
+
 def contains_text(answer: str, expected: str) -> bool:
     """Whether the words of `expected` stand in `answer`, in a row; case and punctuation aside."""
-    wanted = _WORDS.findall(expected.casefold())
-    return f" {' '.join(wanted)} " in f" {' '.join(_WORDS.findall(answer.casefold()))} "
+    return f" {' '.join(_words(expected))} " in f" {' '.join(_words(answer))} "
 
 
 def token_f1(answer: str, expected: str) -> float:
@@ -99,10 +103,7 @@ def token_f1(answer: str, expected: str) -> float:
 
     The measure of SQuAD, https://arxiv.org/abs/1606.05250, without dropping articles.
     """
-    one, other = (
-        Counter(_WORDS.findall(answer.casefold())),
-        Counter(_WORDS.findall(expected.casefold())),
-    )
+    one, other = Counter(_words(answer)), Counter(_words(expected))
     shared = (one & other).total()
     return 2 * shared / (one.total() + other.total()) if shared else 0.0
 

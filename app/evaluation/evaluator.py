@@ -35,6 +35,11 @@ class Row:
         """The last message."""
         return self.asked.messages[-1]["content"]
 
+    @property
+    def traced(self) -> bool:
+        """Whether MLflow kept the answer, so that its words and seconds are known."""
+        return self.asked.trace_id is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
@@ -54,9 +59,10 @@ class Evaluated:
         return passed / (passed + failed) if passed + failed else None
 
     @property
-    def median_seconds(self) -> float:
-        """How long half of the answers took at most."""
-        return statistics.median(row.asked.seconds for row in self.rows)
+    def median_seconds(self) -> float | None:
+        """How long half of the answers took at most; None when MLflow kept none."""
+        known = [row.asked.seconds for row in self.rows if row.traced]
+        return statistics.median(known) if known else None
 
 
 class Evaluator:
@@ -81,7 +87,7 @@ class Evaluator:
 
         `progress` gets the questions done and how many there are. `facts` are kept with the run,
         to compare it by. Raises `NotFound` for an unknown dataset, `InvalidValue` for one that is
-        empty or has other things than questions in it, `Unavailable` when MLflow fails.
+        empty or has records that cannot be asked and checked, `Unavailable` when MLflow fails.
         """
         dataset = self._datasets.find(name)
         records = self._datasets.records(name)
@@ -118,6 +124,16 @@ def _check_records(name: str, records: Sequence[Record]) -> None:
         raise InvalidValue(
             f"The dataset {name!r} has {len(others)} records that are no chat questions, such as "
             f"{others[0]}: expected the inputs to be messages, each with a role and a content."
+        )
+    others = [
+        record.id
+        for record in records
+        if not isinstance(record.expectations.get(EXPECTED_RESPONSE), str | None)
+    ]
+    if others:
+        raise InvalidValue(
+            f"The dataset {name!r} has {len(others)} records whose {EXPECTED_RESPONSE} is no text, "
+            f"such as {others[0]}: expected a string."
         )
 
 

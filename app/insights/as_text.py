@@ -26,7 +26,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"{_minute(filters.start_ms)} to {_minute(filters.end_ms)} UTC"
     for name in ("version", "model", "user", "segment"):
         if value := getattr(filters, name):
-            yield f"{name}: {_plain(value)}"
+            yield f"{name}: {plain(value)}"
     for sentence in (*report.problems, *report.notices):
         yield from textwrap.wrap(f"! {sentence}", WIDTH, subsequent_indent="  ")
     yield from _section("Summary", "a verdict counts once, as it is now", _summary(report))
@@ -47,7 +47,7 @@ def _lines(report: Report) -> Iterator[str]:
         "Other feedback",
         "count, and the average of its numbers",
         [
-            (_plain(one.name), str(one.count), "" if one.average is None else f"{one.average:.2f}")
+            (plain(one.name), str(one.count), "" if one.average is None else f"{one.average:.2f}")
             for one in report.other_feedback
         ],
     )
@@ -95,7 +95,7 @@ def _summary(report: Report) -> list[Row]:
 def _dimensions(report: Report) -> list[Row]:
     return [
         (
-            _plain(one.name.removeprefix("user_")),
+            plain(one.name.removeprefix("user_")),
             "-" if one.average is None else f"{one.average:.2f}",
             *(str(count) for count in one.stars),
         )
@@ -106,7 +106,7 @@ def _dimensions(report: Report) -> list[Row]:
 def _reasons(report: Report) -> list[Row]:
     signs = {"up": "+", "down": "-", "other": " "}
     return [
-        (f"{signs[one.side]} {_plain(one.name)}", str(one.rate.hits), _share(one.rate))
+        (f"{signs[one.side]} {plain(one.name)}", str(one.rate.hits), _share(one.rate))
         for one in report.reasons
     ]
 
@@ -114,7 +114,7 @@ def _reasons(report: Report) -> list[Row]:
 def _groups(groups: tuple[Group, ...] | None) -> list[Row]:
     return [
         (
-            _plain(one.name),
+            plain(one.name),
             f"{one.traces} turns",
             f"{one.positive.total} thumbs",
             _with_interval(one.positive),
@@ -128,7 +128,7 @@ def _outcome(group: Group) -> str:
     if group.comparison is None:
         return ""
     word = "from" if group.comparison.outcome == "no clear difference" else "than"
-    return f"{group.comparison.outcome} {word} {_plain(group.comparison.against)}"
+    return f"{group.comparison.outcome} {word} {plain(group.comparison.against)}"
 
 
 def _shares(report: Report, of: str) -> list[Row]:
@@ -158,7 +158,7 @@ def _negatives(report: Report) -> Iterator[str]:
     for one in report.negatives[:SHOWN_NEGATIVES]:
         yield f"  {_minute(one.at_ms)}  {one.link or one.trace_id}"
         for label, text in _told(one):
-            line = textwrap.shorten(f"{label}: {_plain(text)}", WIDTH - 4, placeholder=" …")
+            line = textwrap.shorten(f"{label}: {plain(text)}", WIDTH - 4, placeholder=" …")
             yield f"    {line}"
 
 
@@ -174,7 +174,7 @@ def _told(negative: Negative) -> Iterator[tuple[str, str]]:
             yield label, text
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """People's text without what would move the cursor or ring the bell of a terminal."""
     return "".join(one if one.isprintable() else " " for one in text)
 
