@@ -5,6 +5,7 @@
 """
 
 import http.client
+import io
 import os
 import signal
 import sys
@@ -71,7 +72,11 @@ class Launcher:
 
     def _run(self, stopping: StopSignal) -> int:
         log_path = self._settings.data_dir / "logs" / "run.log"
-        with Supervisor(self._folder, self._environment(), log_path, self._screen) as processes:
+        try:
+            made = Supervisor(self._folder, self._environment(), log_path, self._screen)
+        except OSError as error:
+            raise CannotStart(f"Cannot write to {log_path}: {error.strerror}.") from error
+        with made as processes:
             self._say(f"Starting {', '.join(self._commands)}. Ctrl-C stops everything.")
             self._say(f"What they print goes to {log_path}")
             self._follow(processes, stopping)
@@ -192,7 +197,8 @@ def answers(host: str, port: int, path: str) -> bool:
 
 def reachable(host: str) -> str:
     """The address to reach a server on this machine that listens on `host`."""
-    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"[{host}]" if ":" in host else host
 
 
 def explain(ended: Ended) -> str:
@@ -211,14 +217,18 @@ def box(lines: list[str]) -> str:
 
 def main() -> None:
     """Run the Procfile; exits with 0 when told to stop and with 1 when something failed."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal may lack letters
     procfile = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else ROOT / "Procfile"
     try:
         settings = load_settings()
         settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
         commands = parse_procfile(procfile.read_text()).processes
         launcher = Launcher(settings, commands, sys.stdout, procfile.parent)
-        stopping = StopSignal(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        raise SystemExit(launcher.run(stopping))
+        signals = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` has it
+            signals.append(signal.SIGHUP)
+        raise SystemExit(launcher.run(StopSignal(*signals)))
     except (SettingsError, CannotStart) as error:
         raise SystemExit(error.message) from None
 

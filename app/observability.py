@@ -101,16 +101,32 @@ def _quoted(text: str) -> str:
     return text if _PLAIN.fullmatch(text) else json.dumps(text)
 
 
+class WithoutRequests(logging.Filter):
+    """Cuts what gunicorn quotes of a request that it refuses: queries and cookies may be in it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep the record, with the address and the kind of mistake."""
+        quoting = r"(?s)^(Invalid request from ip=\S*: [^:]*):.*"
+        record.msg = re.sub(quoting, r"\1", str(record.msg))
+        return True
+
+
 def logging_config(*, user_text: bool) -> dict[str, Any]:
     """The configuration of `logging`; gunicorn takes it as its `logconfig_dict`."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"logfmt": {"()": LogfmtFormatter, "user_text": user_text}},
+        "filters": {"quotes": {"()": logging.Filter if user_text else WithoutRequests}},
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "logfmt"}},
         "root": {"level": "INFO", "handlers": ["console"]},
         "loggers": {
-            "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
+            "gunicorn.error": {
+                "level": "INFO",
+                "handlers": [],
+                "propagate": True,
+                "filters": ["quotes"],
+            },
             # One line a request to the model and to MLflow says nothing that the trace does not.
             **{
                 chatty: {"level": "WARNING"}

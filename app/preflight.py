@@ -6,7 +6,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from app.errors import ThumbprintError
@@ -65,8 +65,9 @@ def check_folder(folder: Path, least_free_bytes: int = LEAST_FREE_BYTES) -> None
 @contextmanager
 def keep_folder(folder: Path) -> Iterator[None]:
     """Have `folder` for this run alone. Raises `CannotStart` while another run has it."""
-    with (folder / "run.lock").open("w") as lock:
+    with ExitStack() as stack:
         try:
+            lock = stack.enter_context((folder / "run.lock").open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise CannotStart(
@@ -74,5 +75,7 @@ def keep_folder(folder: Path) -> Iterator[None]:
                 "folder and ports of its own: DATA_DIR, PORT and MLFLOW_PORT."
             ) from error
         except OSError as error:
-            raise CannotStart(f"Cannot lock {folder} (DATA_DIR): {error.strerror}.") from error
+            raise CannotStart(
+                f"Cannot lock {folder / 'run.lock'} (DATA_DIR): {error.strerror}."
+            ) from error
         yield

@@ -17,6 +17,7 @@ from app.errors import SettingsError, Unavailable
 from app.feedback import owe_again
 from app.observability import about, configure_logging
 from app.outbox import Parcel
+from app.setting_types import without_password
 from app.settings import load_settings
 from app.stop_signal import StopSignal
 from app.store import feedback as feedback_store
@@ -172,7 +173,7 @@ def main() -> None:
     except Unavailable as error:
         raise SystemExit(error.message) from None
     tracking = TrackingServer(settings.tracking_uri, settings.mlflow_experiment_name)
-    log.info("relaying to %s", settings.tracking_uri)
+    log.info("relaying to %s", without_password(settings.tracking_uri))
     Relay(database, tracking).run(stopping)
 
 

@@ -11,6 +11,11 @@ from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
 
+def without_password(text: str) -> str:
+    """The text with the name and password taken out of each address in it."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
+
+
 def _split_words(value: object) -> object:
     if isinstance(value, str):
         return tuple(word.strip() for word in value.split(",") if word.strip())
@@ -35,7 +40,9 @@ def _check_hash(value: str) -> str:
     except (ValueError, OverflowError, MemoryError):
         well_formed = None
     if not well_formed:
-        raise ValueError("expected what `flask --app app operator password` prints")
+        raise ValueError(
+            "expected what `flask --app app operator password` prints once this line is taken out"
+        )
     return value
 
 

@@ -4,7 +4,7 @@ Nothing else reads the environment. `python -m app.settings` prints the `.env.ex
 that documents each variable; a test keeps the two and the README's table in step.
 """
 
-import re
+import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +24,7 @@ from app.setting_types import (
     RedisAddress,
     Secrets,
     WebAddress,
+    without_password,
 )
 
 EMBEDDED_MODEL = "SmolLM2-135M-Instruct"
@@ -185,7 +186,7 @@ class Settings(EdgeSettings):
     def mlflow_link(self) -> str:
         """Where people open the MLflow UI."""
         # The server's address may bear a password, and everyone sees the links.
-        return self.mlflow_ui_url or re.sub(r"//[^/@]*@", "//", self.tracking_uri)
+        return self.mlflow_ui_url or without_password(self.tracking_uri)
 
     @property
     def database(self) -> str:
@@ -203,17 +204,20 @@ class Settings(EdgeSettings):
         try:
             if not path.exists():
                 _make_key(path)
-            return path.read_text().strip()
+            key = path.read_text().strip()
         except OSError as error:
             raise SettingsError(f"SECRET_KEY: unset, and {path}: {error.strerror}") from error
+        if len(key) < 16:
+            raise SettingsError(f"SECRET_KEY: unset, and {path} holds none. Remove it for another.")
+        return key
 
 
 def _make_key(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Written under another name and linked, so that nobody ever reads half a key.
-    with NamedTemporaryFile("w", dir=path.parent) as draft:
-        draft.write(secrets.token_urlsafe(48))
-        draft.flush()
+    with NamedTemporaryFile(dir=path.parent) as draft:
+        os.write(draft.fileno(), secrets.token_urlsafe(48).encode())
+        os.fsync(draft.fileno())
         with suppress(FileExistsError):  # another process was faster: its key is used
             path.hardlink_to(draft.name)
 
@@ -231,9 +235,13 @@ def load_settings(**overrides: object) -> Settings:
         for problem in error.errors():
             name = ".".join(str(part) for part in problem["loc"]).upper()
             message = problem["msg"].removeprefix("Value error, ")
-            came = "a secret not shown" if name in _SECRETS else repr(problem["input"])
+            came = repr(problem["input"])
+            if name in _SECRETS or came != without_password(came):
+                came = "a secret not shown"
             lines.append(f"{name}: {message}, got {came}" if name else message)
         raise SettingsError("\n".join(lines)) from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f".env: expected UTF-8, got another byte at {error.start}.") from None
 
 
 def render_example() -> str:
@@ -242,11 +250,8 @@ def render_example() -> str:
     for name, field in Settings.model_fields.items():
         default = field.default
         shown = ",".join(default) if isinstance(default, tuple) else default
-        lines += [
-            f"# {field.description}",
-            f"# {name.upper()}={'' if shown is None else shown}",
-            "",
-        ]
+        assigned = f"{name.upper()}={'' if shown is None else shown}"
+        lines += [f"# {field.description}", f"# {assigned}", ""]
     return "\n".join(lines)
 
 

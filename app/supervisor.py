@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -68,7 +69,8 @@ class Supervisor:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
-        self._log.close()
+        with suppress(OSError):  # what a full disk did not take
+            self._log.close()
 
     def start(self, name: str, command: str) -> None:
         """Start `command` in a shell and in a process group of its own."""
@@ -124,11 +126,20 @@ class Supervisor:
             self._last_lines[name].append(line.decode(errors="replace").rstrip())
             moment = datetime.now().astimezone()
             with self._printing:
-                self._log_printer.write(Message("line", line, moment, name, colour))
+                _print(self._log_printer, Message("line", line, moment, name, colour))
                 if TROUBLE.search(line):
                     start = line[:LONGEST_SCREEN_LINE]
-                    self._screen_printer.write(Message("line", start, moment, name, colour))
+                    _print(self._screen_printer, Message("line", start, moment, name, colour))
         output.close()
+
+
+def _print(printer: Printer, line: Message) -> None:
+    """Print a line, or leave it out: a process whose lines nobody reads would wait for ever.
+
+    A disk may be full, a screen closed or without these letters (`UnicodeError`, a `ValueError`).
+    """
+    with suppress(OSError, ValueError):
+        printer.write(line)
 
 
 def _until_we_end() -> list[str]:

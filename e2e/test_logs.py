@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+
+import pytest
 
 from e2e.visitor import Visitor
 from tests.log_lines import fields_of
@@ -17,8 +20,8 @@ def test_a_failed_turns_lines_carry_its_ids_and_nothing_that_was_written(
     stack = stack_with()
     stack.model.answer_when("violets", Answer(tokens=["Lavender", " blue", Fault.CUT]))
     visitor = Visitor(stack.url)
-    with visitor.open_socket() as socket:
-        turn = socket.ask("What colour are violets?")
+    with visitor.open_socket() as opened:
+        turn = opened.ask("What colour are violets?")
     assert turn.last["type"] == "error"
 
     def lines() -> list[dict[str, str]]:
@@ -46,13 +49,13 @@ def test_nothing_that_people_or_models_write_reaches_a_log(
     stack.model.answer_when("plain-zebrafinch", Answer(tokens=["answer-zebrafinch"]))
     stack.model.answer_when("cut-zebrafinch", Answer(tokens=["answer-zebrafinch", Fault.CUT]))
     visitor = Visitor(stack.url)
-    with visitor.open_socket() as socket:
+    with visitor.open_socket() as opened:
         turns = [
-            socket.ask(question)
+            opened.ask(question)
             for question in ("plain-zebrafinch", "refuse-zebrafinch", "cut-zebrafinch")
         ]
-        socket.send({"type": "message", "content": ["zebrafinch"]})
-        socket.send("{unreadable-zebrafinch")
+        opened.send({"type": "message", "content": ["zebrafinch"]})
+        opened.send("{unreadable-zebrafinch")
     assert [turn.last["type"] for turn in turns] == ["done", "error", "error"]
     for turn in turns:
         given = visitor.judge(False, "comment-zebrafinch", client_request_id=turn.client_request_id)
@@ -82,8 +85,8 @@ def test_what_waits_for_mlflow_is_logged_with_the_ids_of_its_turn(
     stack_with: Callable[..., Stack],
 ) -> None:
     stack = stack_with(MLFLOW_TRACKING_URI="http://127.0.0.1:9")
-    with Visitor(stack.url).open_socket() as socket:
-        turn = socket.ask("Anyone there?")
+    with Visitor(stack.url).open_socket() as opened:
+        turn = opened.ask("Anyone there?")
     assert turn.last["trace_state"] == "queued"
 
     def postponed() -> list[dict[str, str]]:
@@ -98,3 +101,26 @@ def test_what_waits_for_mlflow_is_logged_with_the_ids_of_its_turn(
     queued = [fields_of(one) for one in stack.web.log().splitlines()]
     outbox = [one for one in queued if one["message"] == "a trace goes to the outbox"]
     assert [one["trace_id"] for one in outbox] == [turn.trace_id]
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        "POST /feedback?comment=my zebrafinch is ill HTTP/1.1\r\n",
+        "GET / HTTP/1.1\r\nCookie thumbprint=zebrafinch\r\n",
+        "zebrafinch zebrafinch zebrafinch\r\n",
+    ],
+)
+def test_a_request_that_gunicorn_refuses_is_logged_without_what_it_says(
+    stack: Stack, request_line: str
+) -> None:
+    before = len(stack.web.log())
+
+    def said() -> str:
+        return stack.web.log()[before:]
+
+    with socket.create_connection(("127.0.0.1", stack.web.port)) as connection:
+        connection.sendall(f"{request_line}\r\n".encode())
+        assert b" 400 " in connection.recv(4096)
+    eventually(lambda: "Invalid request from ip=127.0.0.1: Invalid" in said())
+    assert "zebrafinch" not in said()

@@ -189,10 +189,10 @@ MUTATIONS = (
     Mutation(
         "O12",
         "app/settings.py",
-        're.sub(r"//[^/@]*@", "//", self.tracking_uri)',
+        "without_password(self.tracking_uri)",
         "self.tracking_uri",
     ),
-    Mutation("O13", "app/settings.py", '"a secret not shown" if name in _SECRETS else ', ""),
+    Mutation("O13", "app/settings.py", "if name in _SECRETS or came", "if came"),
     Mutation(
         "O14", "app/settings.py", 'self.app_environment == "production" and not', "False and not"
     ),

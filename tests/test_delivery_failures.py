@@ -9,6 +9,7 @@ import pytest
 from app.tracing.failures import NotDelivered
 from app.tracing.tracking import TrackingServer, Verdict
 from tests.doubles import finished_trace
+from tests.processes import free_port
 from tests.scripted_tracking_server import ScriptedTrackingServer, scripted_tracking_server
 from tests.servers import MlflowServer
 
@@ -69,6 +70,14 @@ def test_only_mlflow_itself_refuses_and_only_an_answer_about_the_write_counts_as
         with pytest.raises(NotDelivered) as caught:
             write()
         assert (caught.value.refused, caught.value.unreachable) == (refused, unreachable)
+
+
+def test_what_mlflows_client_says_of_its_address_bears_no_password() -> None:
+    nobody = TrackingServer(f"http://me:hunter2@127.0.0.1:{free_port()}", "any")
+    with pytest.raises(NotDelivered) as caught:
+        nobody.write_verdict(verdict("tr-1"))
+    assert "127.0.0.1" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_deleting_what_mlflow_says_it_has_not_is_done_but_not_at_a_proxys_word(

@@ -177,6 +177,19 @@ def test_a_data_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("in_the_way", "words"),
+    [("run.lock", r"Cannot lock .*run\.lock"), ("logs/run.log", r"Cannot write to .*run\.log")],
+)
+def test_a_file_that_cannot_be_opened_is_one_line(
+    tmp_path: Path, in_the_way: str, words: str
+) -> None:
+    (tmp_path / "data" / in_the_way).mkdir(parents=True)
+    run = Run(tmp_path, {"relay": "exec sleep 600"}, **elsewhere())
+    with pytest.raises(CannotStart, match=words + r".*: Is a directory\.$"):
+        run.launcher.run(run.stopping)
+
+
 def test_too_little_free_disk_is_said_in_megabytes(tmp_path: Path) -> None:
     with pytest.raises(CannotStart, match="1000000000000 MB are needed"):
         check_folder(tmp_path, least_free_bytes=10**18)
@@ -235,6 +248,22 @@ def test_ctrl_c_and_a_closed_terminal_end_everything(
     assert output.endswith("Stopped.\n")
 
 
+def test_under_nohup_a_closed_terminal_ends_nothing(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited, as from `nohup`
+    try:
+        commands = {"relay": "touch begun; exec sleep 600"}
+        with launcher_process(tmp_path, commands, **elsewhere()) as launcher:
+            eventually((tmp_path / "begun").exists, timeout=30)
+            [ignored] = [
+                int(line.split()[1], 16)
+                for line in Path(f"/proc/{launcher.pid}/status").read_text().splitlines()
+                if line.startswith("SigIgn")
+            ]
+            assert ignored & 1 << (signal.SIGHUP - 1)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_nothing_outlives_a_killed_launcher(tmp_path: Path) -> None:
     commands = {"relay": "echo $$ > pid; exec sleep 600"}
     with launcher_process(tmp_path, commands, **elsewhere()) as process:
@@ -252,6 +281,15 @@ def test_everything_printed_is_logged_and_only_trouble_is_shown(tmp_path: Path) 
     logged = (tmp_path / "data" / "logs" / "run.log").read_text()
     assert "all is well" in logged
     assert "the milk is off" in logged
+
+
+def test_a_process_goes_on_when_what_it_prints_can_be_put_nowhere(tmp_path: Path) -> None:
+    chatty = "yes 'WARNING: Grüße' | head -c 300000; touch finished; exec sleep 600"
+    ascii_only = io.TextIOWrapper(io.BytesIO(), "ascii")
+    with Supervisor(tmp_path, os.environ, Path("/dev/full"), ascii_only) as processes:
+        processes.start("relay", chatty)
+        eventually((tmp_path / "finished").exists)
+        assert processes.find_ended() is None
 
 
 def test_a_process_that_will_not_stop_is_killed(tmp_path: Path) -> None:
@@ -290,6 +328,7 @@ def test_a_process_killed_by_a_signal_is_said_to_be() -> None:
 def test_a_server_that_listens_everywhere_is_reached_on_loopback() -> None:
     assert reachable("0.0.0.0") == "127.0.0.1"
     assert reachable("192.0.2.7") == "192.0.2.7"
+    assert reachable("::") == reachable("::1") == "[::1]"
 
 
 def test_the_box_is_as_wide_as_its_longest_line() -> None:

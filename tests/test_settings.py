@@ -124,13 +124,17 @@ def test_a_wrong_value_is_one_clear_line(name: str, value: str) -> None:
     message = refusal(**{name: value})
     assert "\n" not in message
     assert message.startswith(f"{name.upper()}: ")
-    if name not in {
-        "secret_key",
-        "secret_key_fallbacks",
-        "database_url",
-        "redis_url",
-        "operator_password_hash",
-    }:
+    if (
+        name
+        not in {
+            "secret_key",
+            "secret_key_fallbacks",
+            "database_url",
+            "redis_url",
+            "operator_password_hash",
+        }
+        and "@" not in value
+    ):
         assert f"got {value!r}" in message
 
 
@@ -147,6 +151,14 @@ def test_a_wrong_secret_is_not_shown() -> None:
     assert "hunter2" not in refusal(secret_key="hunter2")
     assert "hunter2" not in refusal(operator_password_hash="hunter2")
     assert "hunter2" not in refusal(database_url="mysql://root:hunter2@db")
+    for name in ("mlflow_ui_url", "mlflow_tracking_uri", "openai_base_url"):
+        assert "hunter2" not in refusal(**{name: "ftp://me:hunter2@m.example"})
+
+
+def test_an_env_file_in_another_encoding_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes("CHAT_SYSTEM_PROMPT=Grüße\n".encode("latin-1"))
+    with pytest.raises(SettingsError, match=r"^\.env: expected UTF-8, got another byte at 21\.$"):
+        load_settings(_env_file=tmp_path / ".env")
 
 
 def test_production_needs_a_secret_key() -> None:
@@ -225,6 +237,13 @@ def test_the_signing_key_is_made_once_and_private(tmp_path: Path) -> None:
     assert settings.signing_key() == key
     assert (tmp_path / "new" / "secret_key").stat().st_mode & 0o777 == 0o600
     assert load_settings(_env_file=None, secret_key="s" * 16).signing_key() == "s" * 16
+
+
+def test_a_signing_key_that_a_crash_left_empty_is_named(tmp_path: Path) -> None:
+    (tmp_path / "secret_key").touch()
+    settings = load_settings(_env_file=None, data_dir=tmp_path)
+    with pytest.raises(SettingsError, match=r"secret_key holds none\. Remove it for another\.$"):
+        settings.signing_key()
 
 
 def test_whoever_starts_at_the_same_moment_shares_one_signing_key(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from mlflow.exceptions import MlflowException, RestException
 
+from app.setting_types import without_password
 from app.tracing.span_batches import BatchFailed
 
 # Answers that say nothing about the write: other credentials, a pause or a restart are wanted.
@@ -20,7 +21,8 @@ class NotDelivered(Exception):
     """
 
     def __init__(self, reason: str, *, refused: bool = False, unreachable: bool = False) -> None:
-        super().__init__(reason[:2000])
+        # MLflow's client quotes the address it asked, which may bear a password.
+        super().__init__(without_password(reason)[:2000])
         self.refused = refused
         self.unreachable = unreachable
 
