@@ -10,7 +10,7 @@ import pytest
 import requests
 from axe_playwright_python.sync_playwright import Axe
 from mlflow.tracing.client import TracingClient
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from werkzeug.security import generate_password_hash
 
 from e2e.insights_page import InsightsPage
@@ -19,6 +19,7 @@ from tests.scripted_model import Answer, Fault
 from tests.servers import Stack
 from tests.waiting import eventually
 
+AGAIN = "Pressing again is safe: nothing is added twice."
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"},
     "dark": {"color_scheme": "dark"},
@@ -111,6 +112,39 @@ def test_axe_finds_no_violation_and_nothing_is_wider_than_the_screen(
     assert insights.page.evaluate(overflow) <= 0
 
 
+def test_long_names_make_the_page_no_wider_than_a_phone(
+    open_insights: Callable[..., InsightsPage], stack_with: Callable[..., Stack]
+) -> None:
+    stack = stack_with(MLFLOW_TRACKING_URI="http://127.0.0.1:9", APP_VERSION="a" * 40)
+    for version in ("a" * 40, "b" * 40):
+        if stack.web.environment["APP_VERSION"] != version:
+            stack.web.terminate()
+            stack.web.environment["APP_VERSION"] = version
+            stack.web.launch()
+            stack.web.wait_ready()
+        visitor = Visitor(stack.url)
+        with visitor.open_socket() as socket:
+            turn = socket.ask("Anyone there?")
+        visitor.judge(True, trace_id=turn.trace_id).raise_for_status()
+    insights = open_insights(stack.url)
+    outcomes = insights.page.get_by_test_id("outcome")
+    expect(outcomes.first).to_contain_text(f"No clear difference from {'a' * 40}")
+    assert widest(insights, "") == 0
+    assert widest(insights, f"?version={'v' * 120}") == 0
+
+
+def widest(insights: InsightsPage, query: str) -> int:
+    """By how much the page is wider than a small phone."""
+    insights.open(query)
+    overflows: list[int] = []
+    for width in (320, 360):
+        insights.page.set_viewport_size({"width": width, "height": 740})
+        overflows.append(
+            insights.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        )
+    return max(overflows)
+
+
 def test_the_charts_follow_dark_mode(
     open_insights: Callable[..., InsightsPage], stack: Stack, judged: dict[str, Turn]
 ) -> None:
@@ -161,7 +195,7 @@ def test_a_bad_answer_becomes_a_question_with_its_correction(
     assert record["inputs"]["messages"][-1]["content"] == "What is 17 + 25?"
 
 
-def test_a_button_says_truthfully_that_mlflow_is_away(
+def test_a_button_says_truthfully_what_went_wrong(
     open_insights: Callable[..., InsightsPage], stack: Stack, judged: dict[str, Turn]
 ) -> None:
     insights = open_insights(stack.url)
@@ -172,8 +206,44 @@ def test_a_button_says_truthfully_that_mlflow_is_away(
     expect(state).to_contain_text("name: expected 1 to 100 letters")
     insights.page.context.set_offline(True)
     card.get_by_test_id("review").click()
-    expect(state).to_have_text("The server cannot be reached. Nothing was changed.")
+    expect(state).to_have_text(f"No answer came from the server. {AGAIN}")
     expect(card.get_by_test_id("review")).to_be_enabled()
+
+
+def test_a_sign_in_page_instead_of_an_answer_is_no_success(
+    open_insights: Callable[..., InsightsPage], stack: Stack, judged: dict[str, Turn]
+) -> None:
+    insights = open_insights(stack.url)
+    sign_in = {"content_type": "text/html", "body": "<h1>Sign in</h1>"}
+    insights.page.route("**/insights/review", lambda route: route.fulfill(**sign_in))
+    card = insights.negative("Faust")
+    card.get_by_test_id("review").click()
+    expect(card.get_by_test_id("state")).to_have_text(f"The app did not confirm it. {AGAIN}")
+    expect(card.get_by_test_id("review")).to_have_text("Send to review")
+    expect(card.get_by_test_id("review")).to_be_enabled()
+
+
+@pytest.mark.parametrize("button", ["review", "add"])
+def test_a_button_keeps_the_focus_and_is_not_pressed_twice(
+    open_insights: Callable[..., InsightsPage],
+    stack: Stack,
+    judged: dict[str, Turn],
+    button: str,
+) -> None:
+    insights = open_insights(stack.url)
+    held: list[Route] = []
+    insights.page.route("**/insights/*", lambda route: held.append(route))
+    card = insights.negative("Faust")
+    pressed = card.get_by_test_id(button)
+    with insights.page.expect_request("**/insights/*"):
+        pressed.press("Enter")
+    expect(pressed).to_be_disabled()
+    expect(pressed).to_be_focused()
+    insights.page.keyboard.press("Enter")
+    held[0].fulfill(json={"message": "Done.", "link": f"{stack.mlflow.url}/"})
+    expect(card.get_by_test_id("state")).to_contain_text("Done.")
+    expect(pressed).to_be_focused()
+    assert len(held) == 1
 
 
 def test_without_mlflow_the_page_shows_what_the_database_knows(

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ import pytest
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
+from mlflow.entities import Feedback
 from mlflow.utils.search_utils import SearchTraceMetricsUtils, SearchTraceUtils
+from sqlalchemy import Connection
 
 from app import create_app
 from app.errors import InvalidValue, Unavailable
@@ -29,6 +31,7 @@ from app.insights.report import Report
 from app.settings import load_settings
 from app.store.database import Database
 from app.store.filters import Filters
+from app.tracing.aggregates import MOST_GROUPS as MOST_NAMES
 from app.tracing.aggregates import quoted
 from app.tracing.negatives import latest_negatives
 from app.tracing.spans import Recorder
@@ -150,6 +153,29 @@ def test_with_neither_there_is_no_report(scene: InsightsScene) -> None:
         scene.insights_on(unreadable(), nowhere()).report(DAY)
 
 
+class BackAgain(Database):
+    """A database that cannot be read the first time."""
+
+    was_asked = False
+
+    def read(self, work: Callable[[Connection], Any]) -> Any:
+        if not self.was_asked:
+            self.was_asked = True
+            raise Unavailable("The database cannot be reached right now.")
+        return super().read(work)
+
+
+def test_a_database_that_comes_back_in_between_costs_only_the_comparisons(
+    scene: InsightsScene, report: Report
+) -> None:
+    database = BackAgain(scene.database.url)
+    made = scene.insights_on(database, nowhere()).report(DAY)
+    database.close()
+    assert (made.source, len(made.problems)) == ("database", 2)
+    assert (made.versions, made.models) == (None, None)
+    assert (made.traces, made.thumbs_down) == (report.traces, report.thumbs_down)
+
+
 # When there is little
 
 
@@ -183,6 +209,37 @@ def test_only_the_latest_versions_are_compared(tmp_path: Path, recorder: Recorde
     assert made.versions is not None
     assert [one.name for one in made.versions] == [f"v{n}" for n in range(2, MOST_GROUPS + 2)]
     assert made.notices[0] == "Only the latest 12 of 14 versions are compared."
+    scene.close()
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_one_version_is_compared_with_those_that_the_filter_leaves_out(
+    scene: InsightsScene, report: Report, away: bool
+) -> None:
+    insights = scene.insights_on(scene.database, nowhere()) if away else scene.insights
+    made = insights.report(replace(DAY, version="2.0"))
+    assert made.traces == 2
+    assert made.versions == report.versions
+    assert [one.name for one in made.models or ()] == ["small"]
+    by_model = insights.report(replace(DAY, model="large"))
+    assert by_model.models == report.models
+
+
+def test_many_names_of_one_person_do_not_push_out_what_the_app_noted(
+    tmp_path: Path, mlflow_server: MlflowServer, recorder: Recorder
+) -> None:
+    scene = InsightsScene(tmp_path, mlflow_server.url, recorder)
+    row = scene.ask(Asked(said=(("implicit_copy", True),)))
+    scene.deliver()
+    info = scene.reader.trace(row.trace_id).info
+    info.assessments += [
+        Feedback(name=f"a{number:04}", value=1, trace_id=row.trace_id)
+        for number in range(MOST_NAMES)
+    ]
+    scene.tracking.client.start_trace(info)
+    made = scene.insights.report(DAY)
+    assert [(one.name, one.rate.hits) for one in made.signals] == [("implicit_copy", 1)]
+    assert "There is feedback under too many names to list all of them." in made.notices
     scene.close()
 
 
@@ -388,6 +445,13 @@ def test_the_route_answers_operators_with_the_report(app: Flask) -> None:
     assert shown["source"] == "mlflow"
     elsewhere = {"REMOTE_ADDR": "203.0.113.9"}
     assert app.test_client().get("/insights.json", environ_base=elsewhere).status_code == 403
+
+
+def test_the_page_is_shown_without_a_filter_that_mlflow_cannot_be_asked_for(app: Flask) -> None:
+    answer = app.test_client().get("""/insights?version=a'b"c""")
+    assert (answer.status_code, answer.mimetype) == (422, "text/html")
+    assert "both kinds of quotes" in answer.text
+    assert "Shown without filters." in answer.text
 
 
 @pytest.mark.parametrize("query", ["hours=soon", "hours=0", "hours=nan", "segment=old"])

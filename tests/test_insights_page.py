@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -22,9 +23,17 @@ from app.tracing.links import Links
 from app.tracing.review_queues import ReviewQueue
 from app.tracing.tracking import TrackingServer
 from app.web import errors, identity, insights_page, operator, pages
-from app.web.insights_words import counted
+from app.web.insights_words import counted, outcome, percent, sure
 from tests.doubles import TrackingDouble
-from tests.sample_report import empty, negative, sample, without_mlflow
+from tests.sample_report import (
+    compared,
+    empty,
+    group,
+    negative,
+    rate,
+    sample,
+    without_mlflow,
+)
 
 TRACE = negative(1).trace_id
 DAY_MS = 86_400_000
@@ -78,7 +87,8 @@ class DatasetsDouble(DatasetDesk):
 class Scene:
     """The page over one report, and what it asked for."""
 
-    def __init__(self, folder: Path, report: Report) -> None:
+    def __init__(self, folder: Path, report: Report, links: type[Links] = LinksDouble) -> None:
+        self.failure: Unavailable | None = None
         self.reviews = ReviewsDouble()
         self.datasets = DatasetsDouble()
         self.asked: list[Filters] = []
@@ -90,15 +100,21 @@ class Scene:
         errors.init_app(app)
         identity.init_app(app, settings)
         pages.init_app(app, settings)
-        links = LinksDouble(settings.mlflow_link, TrackingServer("http://127.0.0.1:9", "none"))
+        nowhere = TrackingServer("http://127.0.0.1:9", "none")
         page = insights_page.make_blueprint(
-            settings, self._answer, self.reviews, self.datasets, links
+            settings,
+            self._answer,
+            self.reviews,
+            self.datasets,
+            links(settings.mlflow_link, nowhere),
         )
         app.register_blueprint(operator.area(settings, page))
         self.client: FlaskClient = app.test_client()
 
     def _answer(self, filters: Filters) -> Report:
         self.asked.append(filters)
+        if self.failure:
+            raise self.failure
         return self._report
 
     def page(self, query: str = "", status: int = 200) -> str:
@@ -142,6 +158,67 @@ def test_three_of_four_is_not_shown_as_better_than_many(scene: Scene) -> None:
     assert "No clear difference from 1.4.0 (-53 to +14 points)" in text
     assert "Better than 1.3.0, by 11 to 36 points" in text
     assert text.index("1.5.0 42 answers, 4 thumbs") < text.index("1.3.0 480 answers")
+
+
+def test_the_oldest_is_not_said_to_be_the_first_ever(scene: Scene) -> None:
+    text = words(scene.page())
+    assert "Nothing before it" not in text
+    assert "No earlier one here has thumbs to compare with" in text
+
+
+def test_a_comparison_says_that_the_filter_of_its_own_does_not_narrow_it(scene: Scene) -> None:
+    said = "chosen above does not narrow this"
+    assert said not in words(scene.page())
+    text = words(scene.page("?version=1.5.0"))
+    assert f"The version {said}." in text
+    assert f"The model {said}." not in text
+
+
+@pytest.mark.parametrize(
+    ("hits", "total", "shown"),
+    [
+        (1_999, 2_000, ("99%", "99 to 100%")),
+        (1, 2_000, ("1%", "0 to 1%")),
+        (2_000, 2_000, ("100%", "100 to 100%")),
+        (0, 5, ("0%", "0 to 43%")),
+        (3, 4, ("75%", "30 to 95%")),
+    ],
+)
+def test_an_interval_contains_the_share_it_is_of(
+    hits: int, total: int, shown: tuple[str, str]
+) -> None:
+    found = rate(hits, total)
+    assert (percent(found.share), sure(found)) == shown
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ((19_930, 20_000), (19_990, 20_000), "better than 1.4.0, by 0.2 to 0.4 points"),
+        ((19_990, 20_000), (19_930, 20_000), "worse than 1.4.0, by 0.2 to 0.4 points"),
+        ((140, 200), (158, 200), "better than 1.4.0, by 0.4 to 17 points"),
+        (
+            (19_990, 20_000),
+            (19_990, 20_000),
+            "no clear difference from 1.4.0 (-0.1 to +0.1 points)",
+        ),
+    ],
+)
+def test_a_small_difference_is_neither_rounded_away_nor_up_to_a_point(
+    before: tuple[int, int], after: tuple[int, int], said: str
+) -> None:
+    _, second = compared(group("1.4.0", 9, 20_000, *before), group("1.5.0", 1, 20_000, *after))
+    assert second.comparison is not None
+    assert outcome(second.comparison) == said
+
+
+def test_what_people_wrote_runs_in_its_own_direction(show: Callable[[Report], Scene]) -> None:
+    long = "لماذا السماء زرقاء؟ " * 30
+    negatives = (negative(1, question="למה השמיים כחולים?", answer=long),)
+    html = show(replace(sample(), negatives=negatives)).page()
+    assert '<p class="words" dir="auto">למה' in html
+    assert '<summary><span dir="auto">لماذا' in html
+    assert '<p class="words" dir="auto">لماذا' in html
 
 
 def test_one_answer_is_not_called_answers() -> None:
@@ -255,6 +332,15 @@ def test_a_wrong_filter_is_named_and_the_page_still_shown(scene: Scene, query: s
     assert "Did the release help?" in text
 
 
+def test_without_any_report_it_is_a_page_that_says_so(scene: Scene) -> None:
+    scene.failure = Unavailable("Neither MLflow nor the app database can be read right now.")
+    response = scene.client.get("/insights?hours=720")
+    assert (response.status_code, response.mimetype) == (503, "text/html")
+    assert "Neither MLflow nor the app database can be read right now. Try again" in words(
+        response.text
+    )
+
+
 # Triage
 
 
@@ -304,7 +390,10 @@ def test_what_is_no_trace_is_refused(scene: Scene, path: str, body: Any) -> None
 @pytest.mark.parametrize(
     ("failure", "said"),
     [
-        (NotDelivered("down", unreachable=True), "MLflow cannot be reached right now."),
+        (
+            NotDelivered("timed out", unreachable=True),
+            "MLflow did not confirm it. Pressing again is safe: nothing is added twice.",
+        ),
         (NotDelivered("404", refused=True), "it has no such trace, or no review queues"),
     ],
 )
@@ -313,6 +402,13 @@ def test_what_did_not_work_is_said(scene: Scene, failure: NotDelivered, said: st
     status, body = scene.post("/insights/review", trace_id=TRACE)
     assert (status, body["error"]["code"]) == (503, "mlflow_unavailable")
     assert said in body["error"]["message"]
+
+
+def test_what_has_no_link_is_not_added_and_then_called_a_failure(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, sample(), links=Links)
+    status, _ = scene.post("/insights/review", trace_id=TRACE)
+    assert status == 503
+    assert TRACE not in scene.reviews.known
 
 
 def test_only_operators_see_it_and_no_foreign_page_presses_its_buttons(scene: Scene) -> None:

@@ -171,6 +171,8 @@ def _notices(question: Question, figures: Figures, traces: int, judged: int) -> 
     elif judged == 0:
         notices.append("No turn in this window has a thumb.")
     notices += [f"{name} has too many different values to count them all." for name in figures.cut]
+    if figures.names_cut:
+        notices.append("There is feedback under too many names to list all of them.")
     return notices
 
 

@@ -15,6 +15,7 @@ from app.store.turn_figures import By
 SHARES = (0.5, 0.95)
 ENDINGS = ("complete", "stopped", "failed", "interrupted")
 MOST_NEGATIVES = 20
+SIGNALS = tuple(f"{IMPLICIT}{what}" for what in ("stop", "regenerate", "copy"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class GroupFigures:
 class Figures:
     """What was counted. `values` has the names asked for, `names` has all; `averages` may lack.
 
-    `cut` are names with more different values than were counted.
+    `cut` are names with more different values than were counted; `names_cut` says that there are
+    more names than `names` has.
     """
 
     over_time: Mapping[int, int]
@@ -63,6 +65,7 @@ class Figures:
     groups: Mapping[By, Sequence[GroupFigures]] | None
     negatives: Sequence[Negative]
     cut: Sequence[str] = field(default=())
+    names_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

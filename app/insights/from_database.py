@@ -53,9 +53,11 @@ def gather_from_database(database: Database, question: Question) -> Figures:
         names=read(lambda c: store.count_names(c, filters)),
         values=values,
         averages={},
-        groups={
+        groups=None
+        if question.groups is None
+        else {
             by: [_count_group(database, question, by, name, first) for name, first in known]
-            for by, known in (question.groups or {}).items()
+            for by, known in question.groups.items()
         },
         negatives=[
             _as_negative(one)

@@ -9,6 +9,7 @@ from app.insights.figures import (
     ENDINGS,
     MOST_NEGATIVES,
     SHARES,
+    SIGNALS,
     Figures,
     GroupFigures,
     Question,
@@ -48,6 +49,7 @@ def gather_from_mlflow(
     over_time = Aggregates(tracking, FIRST_TIMEOUT_S).traces_over_time(filters, interval_s)
     ask = Aggregates(tracking, TIMEOUT_S)
     names = ask.names(filters)
+    names_cut = len(names) >= MOST_GROUPS
     with _Requests() as requests:
         send = requests.send
         thumbs = send(ask.values_over_time, filters, USER_FEEDBACK, interval_s)
@@ -56,6 +58,8 @@ def gather_from_mlflow(
         averages = send(ask.averages, filters) if others else None
         found = send(latest_negatives, tracking, filters, MOST_NEGATIVES, TIMEOUT_S)
         values = {name: send(ask.values, filters, name) for name in question.names}
+        # Names that people make up must not push out what the app itself notes.
+        signals = [send(ask.names, filters, name) for name in SIGNALS] if names_cut else []
         # Few turns fail, and only those are looked at for their tag.
         endings = {
             name: send(
@@ -82,7 +86,7 @@ def gather_from_mlflow(
         thumbs=thumbs.result(),
         endings={name: one.result() for name, one in endings.items()},
         durations=durations.result(),
-        names=names,
+        names={**names, **{name: n for one in signals for name, n in one.result().items()}},
         values=counted,
         averages=averages.result() if averages else {},
         groups=None
@@ -96,6 +100,7 @@ def gather_from_mlflow(
         },
         negatives=[_as_negative(one, links) for one in found.result()],
         cut=[name for name, one in counted.items() if len(one) >= MOST_GROUPS],
+        names_cut=names_cut,
     )
 
 

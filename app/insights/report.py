@@ -73,7 +73,7 @@ class Group:
     """The turns answered by one app version, or by one model.
 
     `feedback` is judged turns of turns, `positive` is thumbs up of thumbs. `comparison` is None
-    where it has no thumbs, or none before it has.
+    where it has no thumbs, or none before it in the report has.
     """
 
     name: str
@@ -186,7 +186,8 @@ class Report:
     `problems` are sentences, fit to be shown, about what could not be read; `notices` about what
     the filters found. `traces` counts turns that have ended. A turn is judged when it has a
     thumb, which only the person who asked can give: `feedback` is judged turns of turns,
-    `positive` is thumbs up of thumbs.
+    `positive` is thumbs up of thumbs. `versions` are not narrowed by a version in the filters, nor
+    `models` by a model, so that there is something to compare.
     """
 
     filters: Filters

@@ -4,7 +4,7 @@ Every function takes the filters of the report; turns that are still running do 
 figures stay small however many turns there are: rows are counted, sorted and picked in SQL.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import (
@@ -42,9 +42,13 @@ class JudgedTurn:
 
 
 def names_in_use(connection: Connection, filters: Filters, by: By) -> list[tuple[str, int]]:
-    """The versions or models that answered, each with the time of its first turn ever."""
+    """The versions or models that answered, each with the time of its first turn ever.
+
+    The filter by the same column does not count: one version alone has none to be compared with.
+    """
     column = _BY[by]
-    named = select(column).where(_within(filters), column.is_not(None)).distinct()
+    others = replace(filters, version=None) if by == "version" else replace(filters, model=None)
+    named = select(column).where(_within(others), column.is_not(None)).distinct()
     first = (
         select(column, func.min(turns.c.created_at))
         .where(column.in_(named.scalar_subquery()))

@@ -80,9 +80,9 @@ class Aggregates:
         points = self._count_feedback(filters, _VALUE, name=name, tags=tags)
         return {one["dimensions"][_VALUE]: _total([one]) for one in points}
 
-    def names(self, filters: Filters) -> dict[str, int]:
-        """Feedback by its name, corrections left out."""
-        points = self._count_feedback(filters, _NAME)
+    def names(self, filters: Filters, name: str | None = None) -> dict[str, int]:
+        """Feedback by its name, corrections left out: the first `MOST_GROUPS`, or only `name`."""
+        points = self._count_feedback(filters, _NAME, name=name)
         return {one["dimensions"][_NAME]: _total([one]) for one in points}
 
     def averages(self, filters: Filters) -> dict[str, float]:

@@ -39,6 +39,7 @@ WINDOWS = {
 }
 SEGMENTS = {"new": "New people", "returning": "Returning people"}
 DATASET = "Thumbs down"
+_STYLES = ("colours.css", "insights.css")
 
 _REVIEWS = {"pending": "In review", "complete": "Reviewed", "declined": "Review declined"}
 _SIGNALS = {
@@ -81,22 +82,14 @@ def make_blueprint(
 
     @blueprint.get("/insights")
     def page() -> tuple[Response, int]:
-        chosen = {
-            name: request.args.get(name, "").strip() for name in ("version", "model", "segment")
-        }
-        chosen["hours"] = request.args.get("hours", "").strip() or DEFAULT_HOURS
-        problems = []
         try:
-            filters = filters_of(chosen)
-        except InvalidValue as error:
-            problems.append(f"{error.message}. Shown without filters.")
-            chosen = {"hours": DEFAULT_HOURS, "version": "", "model": "", "segment": ""}
-            filters = filters_of(chosen)
-        report = report_of(filters)
+            report, chosen, problems = _ask(report_of)
+        except Unavailable as error:
+            return render_page("insights_unavailable.html", *_STYLES, said=error.message), 503
         in_mlflow = report.source == "mlflow" and bool(report.negatives)
         response = render_page(
             "insights.html",
-            *("colours.css", "insights.css"),
+            *_STYLES,
             report=report,
             problems=[*problems, *report.problems],
             chosen=chosen,
@@ -117,8 +110,9 @@ def make_blueprint(
     def review() -> Response:
         body = ReviewBody.model_validate(request.get_json())
         try:
-            reviews.add(body.trace_id)
+            # Asked first: once the answer is added, nothing may fail any more.
             link = links.review_queue()
+            reviews.add(body.trace_id)
         except NotDelivered as error:
             raise _unavailable(error) from error
         return jsonify(message="It is in MLflow's review queue now.", link=link)
@@ -134,6 +128,20 @@ def make_blueprint(
         return explain_validation(error)
 
     return blueprint
+
+
+def _ask(
+    report_of: Callable[[Filters], Report],
+) -> tuple[Report, dict[str, str], list[str]]:
+    """The report that the address asks for, the filters as chosen, and what is wrong with them."""
+    chosen = {name: request.args.get(name, "").strip() for name in ("version", "model", "segment")}
+    chosen["hours"] = request.args.get("hours", "").strip() or DEFAULT_HOURS
+    try:
+        return report_of(filters_of(chosen)), chosen, []
+    except InvalidValue as error:
+        chosen = {"hours": DEFAULT_HOURS, "version": "", "model": "", "segment": ""}
+        problem = f"{error.message}. Shown without filters."
+        return report_of(filters_of(chosen)), chosen, [problem]
 
 
 def _windows(hours: str) -> list[tuple[str, str]]:
@@ -201,7 +209,8 @@ def _unavailable(error: NotDelivered) -> Unavailable:
     return Unavailable(
         "MLflow refused it: it has no such trace, or no review queues, which came with 3.14."
         if error.refused
-        else "MLflow cannot be reached right now. Nothing was changed.",
+        # A timeout leaves open whether it was done.
+        else "MLflow did not confirm it. Pressing again is safe: nothing is added twice.",
         code="mlflow_unavailable",
     )
 

@@ -13,18 +13,15 @@ def percent(share: float | None) -> str:
     """A share as `78%`; a dash when there is none."""
     if share is None:
         return "—"
-    # All and none are said only of all and none.
-    rounded = round(100 * share)
-    if 0 < share < 1:
-        rounded = min(99, max(1, rounded))
-    return f"{rounded}%"
+    return f"{_rounded(share)}%"
 
 
 def sure(rate: Rate) -> str:
-    """The interval of a rate, as `70 to 84%`."""
-    if rate.low is None or rate.high is None:
+    """The interval of a rate, as `70 to 84%`; it contains the share as `percent` says it."""
+    if rate.share is None or rate.low is None or rate.high is None:
         return "—"
-    return f"{round(100 * rate.low)} to {round(100 * rate.high)}%"
+    share = _rounded(rate.share)
+    return f"{min(share, round(100 * rate.low))} to {max(share, round(100 * rate.high))}%"
 
 
 def number(value: int) -> str:
@@ -77,12 +74,13 @@ def every(interval_s: int) -> str:
 
 def outcome(comparison: Comparison) -> str:
     """What a comparison says, with the interval of the difference in percentage points."""
-    low, high = round(100 * comparison.difference.low), round(100 * comparison.difference.high)
+    low, high = 100 * comparison.difference.low, 100 * comparison.difference.high
+    against = comparison.against
     if comparison.outcome == "better":
-        return f"better than {comparison.against}, by {max(low, 1)} to {high} points"
+        return f"better than {against}, by {_points(low)} to {_points(high)} points"
     if comparison.outcome == "worse":
-        return f"worse than {comparison.against}, by {max(-high, 1)} to {-low} points"
-    return f"no clear difference from {comparison.against} ({low:+d} to {high:+d} points)"
+        return f"worse than {against}, by {_points(-high)} to {_points(-low)} points"
+    return f"no clear difference from {against} (-{_points(-low)} to +{_points(high)} points)"
 
 
 def plain(name: str) -> str:
@@ -94,6 +92,17 @@ def plain(name: str) -> str:
 def capitalised(text: str) -> str:
     """The text with its first letter large, and the others as they are."""
     return text[:1].upper() + text[1:]
+
+
+def _rounded(share: float) -> int:
+    """A share in percent; all and none are said only of all and none."""
+    rounded = round(100 * share)
+    return min(99, max(1, rounded)) if 0 < share < 1 else rounded
+
+
+def _points(points: float) -> str:
+    """Percentage points: one decimal below 1, and never 0, which would say that nothing differs."""
+    return f"{points:.0f}" if points >= 0.95 else f"{max(points, 0.1):.1f}"
 
 
 FILTERS = (
