@@ -110,7 +110,7 @@ class FeedbackDesk:
         return self._database.read(lambda c: _judged(c, _own_turn(c, user_id, key)))
 
     def show_all(self, user_id: str, before: store.Place | None = None) -> list[FeedbackRow]:
-        """What the user says of any turn, the newest change first; at most `store.PAGE` rows.
+        """What the user says of any turn, the newest change first: a page of whole turns.
 
         `before`: only what comes after that place. Each row also has its turn's columns.
         """

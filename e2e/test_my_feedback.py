@@ -159,7 +159,7 @@ def test_more_than_a_page_is_shown_on_request_and_grouped(
     ]
     chat.page.context.add_cookies(mine)  # type: ignore[arg-type]
     page = open_my_feedback(chat)
-    expect(page.get_by_test_id("said")).to_have_count(50)
+    expect(page.get_by_test_id("said")).to_have_count(30)
     page.get_by_role("button", name="Show more").click()
     expect(page.get_by_test_id("said")).to_have_count(60)
     expect(cards(page)).to_have_count(2)
@@ -245,8 +245,8 @@ def test_forget_me_waits_for_a_running_answer(chat: ChatPage, stack: Stack) -> N
     other.goto("/my-feedback")
     other.get_by_test_id("forget").click()
     other.get_by_test_id("confirm-forget").click()
-    expect(other.locator("#notice")).to_be_visible()
-    expect(other.locator("#notice")).not_to_be_empty()
+    expect(other.get_by_role("alert")).to_be_visible()
+    expect(other.get_by_role("alert")).not_to_be_empty()
     gate.release()
     expect(message).to_have_attribute("data-ending", "complete")
     forget(other)

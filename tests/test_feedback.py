@@ -192,3 +192,22 @@ def test_an_answer_of_several_opinions_that_fails_keeps_none(
         desk.record("ann", BY_TRACE, [Opinion("user_a", True), Opinion("user_b", object())])
     assert said(desk.show("ann", BY_TRACE)) == []
     assert owed(database) == 0
+
+
+def test_pages_neither_skip_nor_repeat_turns_judged_at_the_same_time(
+    desk: FeedbackDesk, database: Database
+) -> None:
+    asked = [NewTurn("ann", f"s{n}", "?", None, None, f"tr-{n:032}", NOON) for n in range(60)]
+    for turn in asked:
+        database.write(lambda c, t=turn: turns.insert_turn(c, t))  # type: ignore[misc]
+        end = TurnEnd(turn.id, "complete", "So.", "<p>", "stored", "stop")
+        database.write(lambda c, e=end: turns.finish_turn(c, e, NOON))  # type: ignore[misc]
+        both = [*thumb(True), Opinion("user_accuracy", 0.4)]
+        desk.record("ann", TurnKey(client_request_id=turn.client_request_id), both)
+    pages = [desk.show_all("ann")]
+    while pages[-1][0].next_turn:
+        pages.append(desk.show_all("ann", (pages[-1][0].next_at, pages[-1][0].next_turn)))
+    assert [len(page) for page in pages] == [50, 50, 20]
+    listed = [{row.turn_id for row in page} for page in pages]
+    assert [len(page) for page in listed] == [25, 25, 10]
+    assert set().union(*listed) == {turn.id for turn in asked}

@@ -199,21 +199,51 @@ def test_long_questions_and_answers_are_cut(ann: FlaskClient) -> None:
     assert entry["question"].endswith("why…")
 
 
-def test_pages_follow_each_other_the_newest_change_first(
-    ann: FlaskClient, turn: dict[str, str]
-) -> None:
-    for number in range(PAGE + 3):
-        judge(ann, turn, {"name": f"n{number}", "value": number})
-    judge(ann, turn, {"name": "n0", "value": -1})
+def test_pages_follow_each_other_the_newest_change_first(ann: FlaskClient) -> None:
+    traces = [ask(ann)["trace_id"] for _ in range(PAGE + 3)]
+    for trace in traces:
+        judge(ann, {"trace_id": trace}, UP)
+    judge(ann, {"trace_id": traces[0]}, DOWN)
     first = mine(ann)
     assert len(first["feedback"]) == PAGE <= 100
     rest = mine(ann, before=first["next"])
     assert rest["next"] is None
-    listed = values(first) + values(rest)
-    assert len(listed) == len(set(listed)) == PAGE + 3
-    times = [one["updated_at"] for one in first["feedback"] + rest["feedback"]]
+    said = first["feedback"] + rest["feedback"]
+    assert sorted(one["trace_id"] for one in said) == sorted(traces)
+    times = [one["updated_at"] for one in said]
     assert times == sorted(times, reverse=True)
-    assert "n0" in {name for name, _ in values(first)}
+    assert traces[0] in {one["trace_id"] for one in first["feedback"]}
+
+
+def test_a_page_ends_with_a_whole_turn(ann: FlaskClient) -> None:
+    old, new = ({"trace_id": ask(ann)["trace_id"]} for _ in range(2))
+    judge(ann, old, {"is_correct": False, "comment": "What was said first"})
+    for number in range(PAGE - 1):
+        judge(ann, new, {"name": f"n{number}", "value": number})
+    judge(ann, old, {"name": "user_reasons", "value": ["Incomplete"]})
+    first = mine(ann)
+    assert sorted(values(first)) == [("user_feedback", False), ("user_reasons", ["Incomplete"])]
+    rest = mine(ann, before=first["next"])
+    assert (len(rest["feedback"]), rest["next"]) == (PAGE - 1, None)
+
+
+def test_a_turn_with_more_than_a_page_is_a_page(ann: FlaskClient, turn: dict[str, str]) -> None:
+    judge(ann, {"trace_id": ask(ann)["trace_id"]}, UP)
+    for number in range(PAGE + 3):
+        judge(ann, turn, {"name": f"n{number}", "value": number})
+    first = mine(ann)
+    assert {one["trace_id"] for one in first["feedback"]} == {turn["trace_id"]}
+    assert len(first["feedback"]) == PAGE + 3
+    assert values(mine(ann, before=first["next"])) == [("user_feedback", True)]
+
+
+def test_a_full_page_with_nothing_after_it_is_the_last(
+    ann: FlaskClient, turn: dict[str, str]
+) -> None:
+    for number in range(PAGE):
+        judge(ann, turn, {"name": f"n{number}", "value": number})
+    assert len(mine(ann)["feedback"]) == PAGE
+    assert mine(ann)["next"] is None
 
 
 def test_nobody_sees_what_others_said(app: Flask, ann: FlaskClient, turn: dict[str, str]) -> None:
@@ -221,7 +251,7 @@ def test_nobody_sees_what_others_said(app: Flask, ann: FlaskClient, turn: dict[s
     assert mine(app.test_client())["feedback"] == []
 
 
-@pytest.mark.parametrize("before", ["", "x", "1", "1.a-1", "-1.a-" + "0" * 36, "1.a-" + "z" * 36])
+@pytest.mark.parametrize("before", ["", "x", "1", "1.a", "-1." + "0" * 32, "1." + "z" * 32])
 def test_a_place_that_is_none_is_refused(ann: FlaskClient, before: str) -> None:
     response = ann.get("/feedback/mine", query_string={"before": before})
     assert (response.status_code, error_of(response)["code"]) == (422, "invalid_value")

@@ -2,18 +2,22 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Literal
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Connection,
     Label,
     Row,
+    String,
     Text,
     case,
     cast,
     func,
     insert,
+    literal,
     select,
     tuple_,
     update,
@@ -23,7 +27,7 @@ from app.store.tables import feedback, turns
 
 FeedbackRow = Row[Any]
 
-# Where a list goes on: `updated_at` and ID of the last row seen.
+# Where a list goes on: time of the newest change and ID of the last turn seen.
 Place = tuple[int, str]
 
 PAGE = 50
@@ -72,15 +76,36 @@ def count_feedback(
 
 
 def feedback_by(connection: Connection, user_id: str, before: Place | None) -> list[FeedbackRow]:
-    """What a person says, the newest change first, at most `PAGE` rows after the place `before`.
+    """What a person says, the newest change first: a page of whole turns after the place `before`.
 
-    Without what was withdrawn and without the app's own observations. Each row also has the IDs of
-    its turn, and the beginnings of `question` and `answer`, one character longer when cut.
+    A page has at most `PAGE` rows, unless its only turn has more; so nobody changes a turn of which
+    they have seen a part. Without what was withdrawn and without the app's own observations. Each
+    row also has the IDs of its turn, the beginnings of `question` and `answer`, one character
+    longer when cut, and in `next_at` and `next_turn` the place of the next page, if there is one.
     """
 
     def beginning(column: Column[str]) -> Label[str]:
         return func.substr(column, 1, EXCERPT_CHARS + 1).label(column.name)
 
+    given = (
+        feedback.c.user_id == user_id,
+        feedback.c.source_type == "HUMAN",
+        ~feedback.c.withdrawn,
+    )
+    newest = func.max(feedback.c.updated_at)
+    judged = (
+        select(feedback.c.turn_id, newest.label("newest"), func.count().label("said"))
+        .where(*given)
+        .group_by(feedback.c.turn_id)
+        .order_by(newest.desc(), feedback.c.turn_id.desc())
+        .limit(PAGE + 1)
+    )
+    if before is not None:
+        judged = judged.having(tuple_(newest, feedback.c.turn_id) < before)
+    found = connection.execute(judged).all()
+    totals = accumulate(turn.said for turn in found)
+    page = [turn for turn, total in zip(found, totals, strict=True) if total <= PAGE] or found[:1]
+    last = page[-1] if len(page) < len(found) else None
     query = (
         select(
             feedback,
@@ -89,18 +114,13 @@ def feedback_by(connection: Connection, user_id: str, before: Place | None) -> l
             turns.c.conversation_id,
             beginning(turns.c.question),
             beginning(turns.c.answer),
+            literal(last and last.newest, BigInteger).label("next_at"),
+            literal(last and last.turn_id, String).label("next_turn"),
         )
         .join_from(feedback, turns)
-        .where(
-            feedback.c.user_id == user_id,
-            feedback.c.source_type == "HUMAN",
-            ~feedback.c.withdrawn,
-        )
+        .where(feedback.c.turn_id.in_([turn.turn_id for turn in page]), *given)
         .order_by(feedback.c.updated_at.desc(), feedback.c.id.desc())
-        .limit(PAGE)
     )
-    if before is not None:
-        query = query.where(tuple_(feedback.c.updated_at, feedback.c.id) < before)
     return list(connection.execute(query))
 
 

@@ -8,7 +8,7 @@ from flask_openapi.blueprint import APIBlueprint
 from pydantic import BaseModel, StringConstraints
 
 from app.clock import iso
-from app.store.feedback import EXCERPT_CHARS, PAGE, FeedbackRow, Place
+from app.store.feedback import EXCERPT_CHARS, FeedbackRow, Place
 from app.web.errors import STATUSES
 from app.web.feedback import as_json
 from app.web.identity import current_user
@@ -18,7 +18,7 @@ from app.web.services import services
 blueprint = APIBlueprint("feedback_list", __name__, abp_responses=STATUSES)
 blueprint.before_request(refuse_duplicates)
 
-_PLACE = re.compile(r"(\d{1,15})\.(a-[0-9a-f-]{36})")
+_PLACE = re.compile(r"(\d{1,15})\.([0-9a-f]{32})")
 
 
 class PageQuery(BaseModel):
@@ -29,15 +29,19 @@ class PageQuery(BaseModel):
 
 @blueprint.get("/feedback/mine", summary="All that you have said, the newest change first")
 def show_all(query: PageQuery) -> Response:
-    """Answer with a page of it; what the app itself observed of you is left out."""
+    """Answer with a page of it, which always ends with a whole turn.
+
+    So it has up to 50 entries, or all of a single turn that has more. What the app itself observed
+    of you is left out.
+    """
     before: Place | None = None
     if query.before and (found := _PLACE.fullmatch(query.before)):
         before = int(found[1]), found[2]
     rows = services().feedback.show_all(current_user(), before)
-    last = rows[-1] if len(rows) == PAGE else None
+    goes_on = bool(rows) and rows[0].next_turn is not None
     return jsonify(
         feedback=[_entry(row) for row in rows],
-        next=f"{last.updated_at}.{last.id}" if last else None,
+        next=f"{rows[0].next_at}.{rows[0].next_turn}" if goes_on else None,
     )
 
 

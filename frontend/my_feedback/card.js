@@ -7,10 +7,8 @@ import { inline } from "../inline.js";
 import { THUMB } from "../unsent.js";
 import { inWords, nameOf, placeOf } from "./value.js";
 
-const COMMENT = "comment";
-
-/** @param {SaidRecord} about its newest part @returns {Card} */
-export function cardOf(about) {
+/** @param {SaidRecord} about its newest part @param {() => void} changed @returns {Card} */
+export function cardOf(about, changed) {
 	const feedback = feedbackOf(about.client_request_id);
 	const node = copyOf("card");
 	const list = find(".said", node);
@@ -31,27 +29,30 @@ export function cardOf(about) {
 	});
 	for (const thumb of thumbs) thumb.onclick = () => press(feedback, thumb.value === "true");
 
-	/** @param {string} key a part's name, or the comment, which is part of the verdict */
-	function takeBack(key) {
-		const { value } = feedback.shown.get(THUMB) ?? {};
-		if (key === THUMB) press(feedback, value === true);
-		else if (key === COMMENT) feedback.say(THUMB, value, "");
-		else feedback.say(key, null);
-	}
-
-	/** @param {string} key @param {Part} part @param {(Node | string)[]} value */
-	function showRow(key, part, value) {
+	/** @param {string} key @param {string} label @param {Part} part @param {(Node | string)[]} value */
+	function showRow(key, label, part, value) {
 		const row = rows.get(key) ?? copyOf("said");
 		const button = find("button", row);
 		rows.set(key, row);
-		find(".name", row).textContent = nameOf(key);
+		find(".name", row).textContent = label;
 		find(".value", row).replaceChildren(...value);
 		button.textContent = key === THUMB ? "Take all back" : "Take back";
-		button.ariaLabel = `${button.textContent}: ${nameOf(key)}`;
-		button.onclick = () => takeBack(key);
+		button.ariaLabel = `${button.textContent}: ${label}`;
 		button.hidden = part.value === null;
 		tellState(row, part);
 		return row;
+	}
+
+	/** A part, and below it the comment on it. @param {[string, Part]} named */
+	function rowsOf([name, part]) {
+		const row = showRow(name, nameOf(name), part, inWords(name, part.value));
+		find("button", row).onclick = () =>
+			name === THUMB ? press(feedback, part.value === true) : feedback.say(name, null);
+		if (!part.rationale) return [row];
+		// No name has a #.
+		const comment = showRow(`#comment ${name}`, "Comment", part, [part.rationale]);
+		find("button", comment).onclick = () => feedback.say(name, part.value, "");
+		return [row, comment];
 	}
 
 	function show() {
@@ -61,14 +62,14 @@ export function cardOf(about) {
 		for (const each of thumbs) each.ariaPressed = String(each.value === String(thumb?.value));
 		const said = [...shown].filter(([, { value, state }]) => value !== null || state !== "sending");
 		const parts = said.sort(([one], [other]) => placeOf(one) - placeOf(other));
-		const now = parts.map(([name, part]) => showRow(name, part, inWords(name, part.value)));
-		if (thumb?.rationale) now.splice(1, 0, showRow(COMMENT, thumb, [thumb.rationale]));
+		const now = parts.flatMap(rowsOf);
 		for (const row of list.querySelectorAll("li")) if (!now.includes(row)) row.remove();
 		for (const [index, row] of now.entries())
 			if (list.children[index] !== row) list.insertBefore(row, list.children[index] ?? null);
 		summarize(find(".feedback-state", node), [...shown.values()]);
 		if (focused && !list.contains(document.activeElement))
 			(list.querySelector("button") ?? find("h2 a", node)).focus();
+		changed();
 	}
 
 	/** @type {FeedbackRecord[]} */

@@ -1,9 +1,11 @@
 /** Forget me: asks once, says exactly what went and what is left, and empties this browser. */
 import { api } from "../api.js";
 import { element, find } from "../element.js";
-import { say, show } from "../notice.js";
+import { say } from "../notice.js";
 
 const OURS = "thumbprint.";
+const UNKNOWN =
+	"No answer came, so we do not know whether you are forgotten. You can ask for it again.";
 const dialog = find("#confirm");
 
 find("#forget").onclick = () => {
@@ -12,10 +14,15 @@ find("#forget").onclick = () => {
 };
 dialog.onclose = async () => {
 	if (dialog.returnValue !== "forget") return;
+	const problem = find("#not-forgotten");
+	problem.hidden = true;
 	try {
 		tell(await api.call("POST", "/forget-me", {}));
 	} catch (error) {
-		show(/** @type {Error} */ (error).message);
+		const { message, status } = /** @type {ApiError} */ (error);
+		// It stays, beside the button: what was asked for is serious.
+		problem.textContent = status ? message : UNKNOWN;
+		problem.hidden = false;
 	}
 };
 

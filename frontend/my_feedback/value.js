@@ -3,12 +3,16 @@ import { copyOf, element } from "../element.js";
 import { REASONS } from "../feedback/feedback.js";
 import { CORRECTION, THUMB } from "../unsent.js";
 
-/** @type {Record<string, string>} */
-const NAMES = { [THUMB]: "Verdict", [REASONS]: "Reasons", [CORRECTION]: "Should have said" };
+/** Not an object, which has names of its own, as `constructor`. */
+const NAMES = new Map([
+	[THUMB, "Verdict"],
+	[REASONS, "Reasons"],
+	[CORRECTION, "Should have said"],
+]);
 
 export function nameOf(/** @type {string} */ name) {
 	const words = name.replace(/^user_/, "").replace(/_/g, " ");
-	return NAMES[name] ?? words.charAt(0).toUpperCase() + words.slice(1);
+	return NAMES.get(name) ?? words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /** The order of the panel; what came by other ways is last. */
