@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app import outbox
+from app.clock import now_ms
+from app.store.database import Database
 from bench.load.processes import cpu_s, members
 from tests.engines import RedisServer
 from tests.processes import ROOT, ServerProcess, answers, clean_environment, free_port
@@ -200,9 +202,10 @@ def _deliver(peer: Peer) -> float:
     if peer.database is None:
         return 0.0
     before = cpu_s(members(peer.groups))
-    with closing(sqlite3.connect(peer.database)) as connection:
-        owed = "SELECT count(*) FROM outbox WHERE dead_reason IS NULL"
-        eventually(lambda: connection.execute(owed).fetchone() == (0,), 300, 0.2)
+    with closing(Database(f"sqlite:///{peer.database}")) as database:
+        eventually(
+            lambda: database.read(lambda c: outbox.status(c, now_ms())).waiting == 0, 300, 0.2
+        )
     return cpu_s(members(peer.groups)) - before
 
 

@@ -19,6 +19,7 @@ from tests.scripted_model import Answer, Fault
 from tests.servers import Stack
 from tests.waiting import eventually
 
+OVERFLOW = "document.documentElement.scrollWidth - innerWidth"
 AGAIN = "Pressing again is safe: nothing is added twice."
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"},
@@ -108,8 +109,7 @@ def test_axe_finds_no_violation_and_nothing_is_wider_than_the_screen(
         summary.click()
     found = Axe().run(insights.page)
     assert found.violations_count == 0, found.generate_report()
-    overflow = "document.documentElement.scrollWidth - innerWidth"
-    assert insights.page.evaluate(overflow) <= 0
+    assert insights.page.evaluate(OVERFLOW) <= 0
 
 
 def test_long_names_make_the_page_no_wider_than_a_phone(
@@ -139,9 +139,7 @@ def widest(insights: InsightsPage, query: str) -> int:
     overflows: list[int] = []
     for width in (320, 360):
         insights.page.set_viewport_size({"width": width, "height": 740})
-        overflows.append(
-            insights.page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        )
+        overflows.append(insights.page.evaluate(OVERFLOW))
     return max(overflows)
 
 

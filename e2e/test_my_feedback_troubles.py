@@ -29,15 +29,20 @@ def say(chat: ChatPage, message: Locator, name: str, value: object, **more: str)
     post(chat, "/feedback", message, {"name": name, "value": value, **more})
 
 
-def said_of(chat: ChatPage, turn: str) -> dict[str, tuple[object, str | None]]:
-    """Value and rationale by name, as the server has them."""
+def kept_of(chat: ChatPage, turn: str) -> list[dict[str, Any]]:
+    """What was said of a turn, as the server has it."""
     answer = chat.page.request.get("/feedback", params={"client_request_id": turn})
-    return {one["name"]: (one["value"], one["rationale"]) for one in answer.json()["feedback"]}
+    kept: list[dict[str, Any]] = answer.json()["feedback"]
+    return kept
+
+
+def said_of(chat: ChatPage, turn: str) -> dict[str, tuple[object, str | None]]:
+    """Value and rationale by name."""
+    return {one["name"]: (one["value"], one["rationale"]) for one in kept_of(chat, turn)}
 
 
 def states_of(chat: ChatPage, turn: str) -> set[str]:
-    answer = chat.page.request.get("/feedback", params={"client_request_id": turn})
-    return {one["state"] for one in answer.json()["feedback"]}
+    return {one["state"] for one in kept_of(chat, turn)}
 
 
 def leave_unsent(chat: ChatPage, message: Locator, direction: str) -> None:
