@@ -39,7 +39,7 @@ LONG_ANSWERS = {
     "one word": "x" * 100_000,
     "code": "```python\n" + "for item in items:  # a loop over things\n" * 2_440 + "```\n",
     "list": "".join(f"- item **{number}** with text of some length\n" for number in range(2_500)),
-    "one item": "- " + "word **bold** and\n  `code`, so it goes\n" * 2_600,
+    "one item": "- " + "words, **bold** ones and some more\n  `code`, so it goes on\n" * 1_700,
     "tables": ("| a | b |\n|---|---|\n" + "| one cell | **another** cell |\n" * 50 + "\n") * 64,
     # Its columns grow wider now and then.
     "one table": "| a | b | c |\n|---|---|---|\n"
@@ -49,6 +49,9 @@ LONG_ANSWERS = {
     "headings": "".join(f"## Heading {number}\n\ntext\n\n" for number in range(4_300)),
     "unclosed marks": "*a **b _c `d [e " * 6_250,
 }
+if SOAK:
+    # A mark every eighteen characters, all in one block: as much as can be laid out in 50 ms.
+    LONG_ANSWERS["one dense item"] = "- " + "word **bold** and\n  `code`, so it goes\n" * 2_600
 # What grows within one block, which is therefore built anew each time: these also little by little.
 GROWING = LONG_ANSWERS if SOAK else ("list", "one table")
 
