@@ -31,6 +31,19 @@ SCROLL_UP = """async () => {
   return jumps;
 }"""
 
+# The conversation grows, and a late scroll event comes before the browser tells of the new size.
+GROW = """async () => {
+  const column = document.querySelector(".column");
+  column.append(document.createElement("p"));
+  column.lastChild.style.minHeight = "300px";
+  document.querySelector("#scroller").dispatchEvent(new Event("scroll"));
+  for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+}"""
+LEFT_BELOW = """() => {
+  const { scrollHeight, scrollTop, clientHeight } = document.querySelector("#scroller");
+  return Math.round(scrollHeight - scrollTop - clientHeight);
+}"""
+
 CODE = "for nm in (450, 550):\n    print(nm)  # nanometres\n"
 
 
@@ -97,6 +110,25 @@ def test_scrolling_up_in_a_long_conversation_moves_what_is_in_view_no_further(
     jumps = chat.page.evaluate(SCROLL_UP)
     assert len(jumps) > 15
     assert max(jumps) < 2
+
+
+def test_what_is_new_is_followed_until_the_reader_moves_up(chat: ChatPage, stack: Stack) -> None:
+    stack.model.answer_when("at length", Answer(tokens=["One more line.\n\n" * 40]))
+    chat.ask_and_wait("Speak at length")
+    jump = chat.page.get_by_role("button", name="Jump to latest")
+    for _ in range(2):
+        chat.page.evaluate(GROW)
+        assert chat.page.evaluate(LEFT_BELOW) == 0
+    expect(jump).to_be_hidden()
+
+    chat.page.evaluate("document.querySelector('#scroller').scrollBy(0, -200)")
+    expect(jump).to_be_visible()
+    chat.page.evaluate(GROW)
+    expect(jump).to_be_visible()
+    assert chat.page.evaluate(LEFT_BELOW) == 500
+    jump.click()
+    expect(jump).to_be_hidden()
+    assert chat.page.evaluate(LEFT_BELOW) == 0
 
 
 @pytest.mark.parametrize("ended", [False, True], ids=["streaming", "ended"])

@@ -2,22 +2,23 @@
 import { find } from "./element.js";
 
 const NEAR_PX = 60;
-const scroller = find("#scroller");
+const pane = find("#scroller");
 const jump = find("#jump");
 let pinned = true;
+let was = 0;
 
-scroller.addEventListener("scroll", look, { passive: true });
+pane.addEventListener("scroll", look, { passive: true });
 jump.onclick = () => {
 	toEnd();
-	scroller.focus({ preventScroll: true });
+	pane.focus({ preventScroll: true });
 };
 const sizes = new ResizeObserver(() => (pinned ? toEnd() : look()));
 sizes.observe(find(".column"));
-sizes.observe(scroller);
+sizes.observe(pane);
 
 export function toEnd() {
-	scroller.scrollTop = scroller.scrollHeight;
-	pinned = jump.hidden = true;
+	pane.scrollTop = pane.scrollHeight;
+	look();
 }
 
 /** To the answer that the address names, else to the end. */
@@ -29,6 +30,9 @@ export function toTarget() {
 }
 
 function look() {
-	const { scrollHeight, scrollTop, clientHeight } = scroller;
-	pinned = jump.hidden = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+	const top = pane.scrollTop;
+	const near = pane.scrollHeight - pane.clientHeight - top < NEAR_PX;
+	// Who has not moved up has only not followed yet.
+	pinned = jump.hidden = near || (pinned && top >= was);
+	was = top;
 }
