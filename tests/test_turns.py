@@ -644,6 +644,41 @@ def test_resuming_past_what_a_running_turn_has_sent_is_refused(scene: TurnScene)
     gate.set()
 
 
+class AfterRead:
+    """A database that does something right after each thing that is read of it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.after: Callable[[], object] = lambda: None
+
+    def read(self, work: Callable[..., Any]) -> Any:
+        found = self._database.read(work)
+        self.after()
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+
+def test_a_turn_that_ends_just_as_it_is_resumed_is_taken_for_one_that_has_ended(
+    new_scene: Callable[..., TurnScene],
+) -> None:
+    database = AfterRead(new_scene().database)
+    scene = new_scene(database=database)
+    gate = threading.Event()
+    scene.model.scripts = [["One", gate]]
+    ref = scene.ask(client_request_id="r1")
+    eventually(lambda: text_of_log(scene, ref.turn_id) == "One")
+
+    def end() -> None:
+        gate.set()
+        eventually(lambda: scene.engine.playback.is_over(ref.turn_id))
+
+    database.after = end
+    assert isinstance(refusal(lambda: scene.engine.resume("ann", "r1", 99)), BadRequest)
+    scene.close()
+
+
 def test_while_shutting_down_no_turn_starts_but_running_ones_end(scene: TurnScene) -> None:
     gate = threading.Event()
     scene.model.scripts = [["One", gate, "Two"]]

@@ -140,7 +140,15 @@ class TurnEngine:
 
         Raises `NotFound` for an unknown turn, and what `Playback.find` raises.
         """
-        return self.playback.find(self.find(user_id, client_request_id), after_seq)
+        row = self.find(user_id, client_request_id)
+        try:
+            return self.playback.find(row, after_seq)
+        except FramesLost:
+            # Perhaps it has only ended since the row was read, which says how by now.
+            row = self.find(user_id, client_request_id)
+            if row.ending == "running":
+                raise
+        return self.playback.find(row, after_seq)
 
     def stop(self, user_id: str, client_request_id: str) -> None:
         """End a running turn now, wherever it runs; one that has ended stays as it is.
