@@ -50,7 +50,7 @@ LONG_ANSWERS = {
     "unclosed marks": "*a **b _c `d [e " * 6_250,
 }
 if SOAK:
-    # A mark every eighteen characters, all in one block: as much as can be laid out in 50 ms.
+    # A mark every twenty characters, all in one block: it took 46 of the 50 ms on a fast machine.
     LONG_ANSWERS["one dense item"] = "- " + "word **bold** and\n  `code`, so it goes\n" * 2_600
 # What grows within one block, which is therefore built anew each time: these also little by little.
 GROWING = LONG_ANSWERS if SOAK else ("list", "one table")

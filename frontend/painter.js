@@ -1,4 +1,4 @@
-/** Runs drawing work once per screen refresh, within a time budget, so that no flood blocks the page. */
+/** Draws once per screen refresh, within a time budget, so that no flood blocks the page. */
 
 const BUDGET_MS = 8;
 /** A hidden tab gets no refreshes; its answers still have to end. */

@@ -1,11 +1,11 @@
-/** Keeps the newest text in view, but never moves a reader who is not at the end. */
+/** Keeps the newest text in view, but moves no reader who is not at the end. */
 import { find } from "./element.js";
 
 const NEAR_PX = 60;
 const pane = find("#scroller");
 const jump = find("#jump");
 let pinned = true;
-let was = 0;
+let lastTop = 0;
 
 pane.addEventListener("scroll", look, { passive: true });
 jump.onclick = () => {
@@ -32,7 +32,7 @@ export function toTarget() {
 function look() {
 	const top = pane.scrollTop;
 	const near = pane.scrollHeight - pane.clientHeight - top < NEAR_PX;
-	// Who has not moved up has only not followed yet.
-	pinned = jump.hidden = near || (pinned && top >= was);
-	was = top;
+	// Else it has only grown, or the reader has moved up.
+	pinned = jump.hidden = near || (pinned && top > lastTop - 1);
+	lastTop = top;
 }

@@ -661,9 +661,9 @@ class AfterRead:
 
 
 def test_a_turn_that_ends_just_as_it_is_resumed_is_taken_for_one_that_has_ended(
-    new_scene: Callable[..., TurnScene],
+    new_scene: Callable[..., TurnScene], sqlite: Database
 ) -> None:
-    database = AfterRead(new_scene().database)
+    database = AfterRead(sqlite)
     scene = new_scene(database=database)
     gate = threading.Event()
     scene.model.scripts = [["One", gate]]

@@ -144,11 +144,8 @@ class TurnEngine:
         try:
             return self.playback.find(row, after_seq)
         except FramesLost:
-            # Perhaps it has only ended since the row was read, which says how by now.
-            row = self.find(user_id, client_request_id)
-            if row.ending == "running":
-                raise
-        return self.playback.find(row, after_seq)
+            # It may have ended after its row was read; read again, the row says how.
+            return self.playback.find(self.find(user_id, client_request_id), after_seq)
 
     def stop(self, user_id: str, client_request_id: str) -> None:
         """End a running turn now, wherever it runs; one that has ended stays as it is.
