@@ -644,26 +644,10 @@ def test_resuming_past_what_a_running_turn_has_sent_is_refused(scene: TurnScene)
     gate.set()
 
 
-class AfterRead:
-    """A database that does something right after each thing that is read of it."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self.after: Callable[[], object] = lambda: None
-
-    def read(self, work: Callable[..., Any]) -> Any:
-        found = self._database.read(work)
-        self.after()
-        return found
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._database, name)
-
-
 def test_a_turn_that_ends_just_as_it_is_resumed_is_taken_for_one_that_has_ended(
-    new_scene: Callable[..., TurnScene], sqlite: Database
+    new_scene: Callable[..., TurnScene], tmp_path: Path
 ) -> None:
-    database = AfterRead(sqlite)
+    database = InterruptedDatabase(f"sqlite:///{tmp_path / 'app.db'}")
     scene = new_scene(database=database)
     gate = threading.Event()
     scene.model.scripts = [["One", gate]]
@@ -674,8 +658,9 @@ def test_a_turn_that_ends_just_as_it_is_resumed_is_taken_for_one_that_has_ended(
         gate.set()
         eventually(lambda: scene.engine.playback.is_over(ref.turn_id))
 
-    database.after = end
+    database.after_read.append(end)
     assert isinstance(refusal(lambda: scene.engine.resume("ann", "r1", 99)), BadRequest)
+    assert not database.after_read
     scene.close()
 
 

@@ -145,7 +145,10 @@ class TurnEngine:
             return self.playback.find(row, after_seq)
         except FramesLost:
             # It may have ended after its row was read; read again, the row says how.
-            return self.playback.find(self.find(user_id, client_request_id), after_seq)
+            row = self.find(user_id, client_request_id)
+            if row.ending == "running":
+                raise  # to look for its frames again would wait for Redis again
+            return self.playback.find(row, after_seq)
 
     def stop(self, user_id: str, client_request_id: str) -> None:
         """End a running turn now, wherever it runs; one that has ended stays as it is.
